@@ -1,0 +1,3 @@
+"""Palindromes (VanillaRNN against LSTM) and a GAN on MNIST: the library behind the stages."""
+
+__version__ = "0.1.0"

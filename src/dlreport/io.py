@@ -1,0 +1,75 @@
+"""Files: everything is written whole or not at all, and weights are read as weights only."""
+
+import json
+import pickle
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from dlreport.errors import UserError
+
+
+def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Call `write(file)` on a temporary file beside `path`, then rename it: a failure leaves nothing half-written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            write(file)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_atomic(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, frame) -> None:
+    """A pandas frame as CSV, floats to 6 significant digits."""
+    write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(_existing(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error}); delete it and run `dvc repro`") from error
+
+
+def read_csv(path: Path):
+    import pandas as pd
+
+    try:
+        return pd.read_csv(_existing(path))
+    except ValueError as error:
+        raise UserError(f"{path}: not a readable CSV file ({error}); delete it and run `dvc repro`") from error
+
+
+def write_tensors(path: Path, tensors: Any) -> None:
+    """Tensors, or dicts and lists of them (a state_dict)."""
+    import torch  # here, so that stages which handle no tensors start without it
+
+    write_atomic(path, lambda file: torch.save(tensors, file))
+
+
+def read_tensors(path: Path) -> Any:
+    """What `write_tensors` wrote; anything but tensors (code, in a pickle) is refused."""
+    import torch
+
+    try:
+        return torch.load(_existing(path), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{path}: not a file of tensors ({reason}); delete it and run `dvc repro`") from error
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise UserError(f"{path}: missing; run `dvc repro`, which makes it")
+    return path

@@ -1,0 +1,35 @@
+"""What both sequence models share: the N(0, 1) initialisation, and the output layer under cross entropy.
+
+Shapes: B batch, H hidden dim, O classes.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+def normal(generator: torch.Generator, *shape: int) -> nn.Parameter:
+    """A parameter drawn from N(0, 1)."""
+    return nn.Parameter(torch.randn(shape, generator=generator))
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean over the batch of -log softmax(logits)[target]; logits [B, O], target [B] -> scalar."""
+    return -logits.log_softmax(1).gather(1, target[:, None]).mean()
+
+
+def accuracy(logits: Tensor, target: Tensor) -> Tensor:
+    """Share of the batch whose largest logit is the target; logits [B, O], target [B] -> scalar."""
+    return (logits.argmax(1) == target).float().mean()
+
+
+def head_gradients(h: Tensor, W: nn.Parameter, b: nn.Parameter, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss, accuracy and dloss/dh of logits = h W + b; fills W.grad and b.grad. h [B, H], target [B].
+
+    d cross_entropy / d logits = (softmax(logits) - onehot(target)) / B.
+    """
+    logits = torch.addmm(b, h, W)
+    loss = cross_entropy(logits, target)
+    dlogits = (logits.softmax(1) - nn.functional.one_hot(target, logits.shape[1])) / len(target)
+    W.grad = h.T @ dlogits
+    b.grad = dlogits.sum(0)
+    return loss, accuracy(logits, target), dlogits @ W.T

@@ -1,0 +1,34 @@
+"""Train every replicate of one model at one length."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from cell import parse_cell
+from dlreport.config import load_params
+from dlreport.errors import run
+from dlreport.io import write_csv, write_json, write_tensors
+from dlreport.training.progress import start_logging
+from dlreport.training.sequence import mean_accuracy, train_replicates, windowed
+
+
+def main() -> None:
+    start_logging()
+    cell = parse_cell(__doc__)
+    params = load_params()
+    settings = params.sequence
+
+    runs = train_replicates(cell, settings, params.seed, params.device, workers=os.cpu_count() or 1)
+
+    weights = [{name: torch.from_numpy(value) for name, value in run.weights.items()} for run in runs]
+    write_tensors(Path(f"models/sequence/{cell}.pt"), weights)
+    curves = [pd.DataFrame({"replicate": k, **windowed(run, settings.curve_points)}) for k, run in enumerate(runs)]
+    write_csv(Path(f"plots/sequence/curves/{cell}.csv"), pd.concat(curves))
+    means = [mean_accuracy(run.accuracy, settings.average_from) for run in runs]
+    write_json(Path(f"metrics/sequence/train/{cell}.json"), {"train_accuracy_mean": means})
+
+
+if __name__ == "__main__":
+    run(main)
