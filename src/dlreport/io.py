@@ -30,6 +30,16 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
 
 
+def write_metrics(path: Path, values: dict[str, float | int | None]) -> None:
+    """Flat JSON for `dvc metrics`, fractions rounded to 6 decimals so that a diff shows no noise."""
+    write_json(path, {key: round(value, 6) if isinstance(value, float) else value for key, value in values.items()})
+
+
+def write_figure(path: Path, figure) -> None:
+    """A matplotlib figure as PNG; no time and no version in it, so that the same figure is the same file."""
+    write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=100, metadata={"Software": None}))
+
+
 def write_csv(path: Path, frame) -> None:
     """A pandas frame as CSV, floats to 6 significant digits."""
     write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
@@ -40,6 +50,15 @@ def read_json(path: Path) -> dict[str, Any]:
         return json.loads(_existing(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run `dvc repro`") from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(_existing(path))
+    except YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from error
 
 
 def read_csv(path: Path):

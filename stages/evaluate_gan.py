@@ -1,0 +1,34 @@
+"""The GAN's losses and architecture as numbers, and the loss figure."""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from dlreport import figures
+from dlreport.config import load_params
+from dlreport.errors import run
+from dlreport.evaluation.gan import layer_table
+from dlreport.io import read_csv, write_csv, write_figure, write_metrics
+from dlreport.models.gan import Discriminator, Generator
+
+
+def main() -> None:
+    losses = read_csv(Path("plots/gan/losses.csv"))
+    networks = {
+        "generator": Generator(load_params().gan.latent_dim, torch.Generator()),
+        "discriminator": Discriminator(torch.Generator()),
+    }
+    last = losses.iloc[-1]
+    metrics = {
+        "discriminator_loss": float(last["discriminator"]),
+        "generator_loss": float(last["generator"]),
+        **{f"{name}_parameters": sum(p.numel() for p in network.parameters()) for name, network in networks.items()},
+    }
+    write_metrics(Path("metrics/gan/training.json"), metrics)
+    write_csv(Path("plots/gan/layers.csv"), pd.DataFrame(layer_table(networks)))
+    write_figure(Path("plots/gan/losses.png"), figures.gan_losses(losses))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+from dlreport.config import Params, load_params
+from dlreport.data.mnist import decode
+from dlreport.runtime import prepare
+
+ROOT = Path(__file__).parents[1]
+
+# No deadline: the machine may be busy. Derandomised: a failure is a change of the code, not of the luck.
+settings.register_profile("dlreport", deadline=None, derandomize=True, max_examples=40)
+settings.load_profile("dlreport")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    prepare(threads=1)
+
+
+@pytest.fixture(scope="session")
+def params() -> Params:
+    """The repository's own params.yaml."""
+    return load_params(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def sample_dir() -> Path:
+    """The shipped excerpt of MNIST, four IDX files."""
+    return ROOT / "tests" / "data" / "mnist"
+
+
+@pytest.fixture(scope="session")
+def digits(sample_dir: Path) -> torch.Tensor:
+    """The excerpt's 384 training images, uint8 [384, 28, 28]."""
+    files = [(sample_dir / f"train-{kind}-ubyte").read_bytes() for kind in ("images-idx3", "labels-idx1")]
+    return decode(*files, "train")["images"]
