@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML, YAMLError
 
 from dlreport.errors import UserError
+from dlreport.io import read_yaml
 
 
 def _unique(items: list) -> list:
@@ -108,11 +108,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
     Raises UserError with one line naming the first offending key, its value and the rule it breaks.
     """
-    try:
-        # DVC's own reader and rules (YAML 1.2): `off` is a word and 1e-05 a number, which PyYAML reads otherwise.
-        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from error
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise UserError(f"{path}: expected sections of keys, found {type(raw).__name__}")
     try:

@@ -5,7 +5,10 @@ from collections.abc import Callable
 
 
 class UserError(Exception):
-    """Bad input or a missing dependency; the message is one line that says what to do."""
+    """Bad input or a missing dependency; the message says what to do, and is made one line whatever it quotes."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))
 
 
 def run(main: Callable[[], None]) -> None:

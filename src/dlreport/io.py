@@ -1,11 +1,12 @@
 """Files: everything is written whole or not at all, and weights are read as weights only."""
 
 import json
-import pickle
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from ruamel.yaml import YAML, YAMLError
 
 from dlreport.errors import UserError
 
@@ -52,12 +53,11 @@ def read_json(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run `dvc repro`") from error
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    from ruamel.yaml import YAML, YAMLError
-
+def read_yaml(path: Path) -> Any:
+    """By DVC's own reader and rules (YAML 1.2): `off` is a word and 1e-05 a number, which PyYAML reads otherwise."""
     try:
-        return YAML(typ="safe", pure=True).load(_existing(path))
-    except YAMLError as error:
+        return YAML(typ="safe", pure=True).load(_existing(path, f"`git restore {path}` brings it back").read_text())
+    except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML: {error}") from error
 
 
@@ -83,12 +83,14 @@ def read_tensors(path: Path) -> Any:
 
     try:
         return torch.load(_existing(path), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # unpickling bytes that are no pickle raises whatever the bytes happen to name
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{path}: not a file of tensors ({reason}); delete it and run `dvc repro`") from error
 
 
-def _existing(path: Path) -> Path:
+def _existing(path: Path, advice: str = "run `dvc repro`, which makes it") -> Path:
     if not path.is_file():
-        raise UserError(f"{path}: missing; run `dvc repro`, which makes it")
+        raise UserError(f"{path}: missing; {advice}")
     return path

