@@ -9,7 +9,7 @@ from dlreport import figures
 from dlreport.config import load_params
 from dlreport.errors import run
 from dlreport.evaluation.gan import layer_table
-from dlreport.io import read_csv, write_csv, write_figure, write_metrics
+from dlreport.io import read_csv, read_tensors, write_csv, write_figure, write_metrics
 from dlreport.models.gan import Discriminator, Generator
 
 
@@ -23,6 +23,7 @@ def main() -> None:
     metrics = {
         "discriminator_loss": float(last["discriminator"]),
         "generator_loss": float(last["generator"]),
+        "training_images": len(read_tensors(Path("data/mnist/train.pt"))["images"]),
         **{f"{name}_parameters": sum(p.numel() for p in network.parameters()) for name, network in networks.items()},
     }
     write_metrics(Path("metrics/gan/training.json"), metrics)

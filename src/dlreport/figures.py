@@ -42,7 +42,7 @@ def curves_by_length(curves: dict[tuple[str, int], pd.DataFrame]) -> Figure:
     rows = -(-len(lengths) // columns)
     figure = Figure(figsize=(5 * columns, 3 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
-    for axes, length in zip(panels, lengths, strict=False):
+    for length, axes in zip(lengths, panels, strict=False):
         for (model, at), curve in curves.items():
             if at == length:
                 _band(axes, curve, "accuracy", COLOURS[model], model)
@@ -58,7 +58,7 @@ def accuracy_by_length(table: pd.DataFrame, confidence: float) -> Figure:
     """Ours and the published accuracy against length: training mean and test, from `compare_sequences`' table."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     train, test = figure.subplots(1, 2, sharey=True)
-    for model, rows in table.groupby("model", sort=False):
+    for model, rows in table.sort_values("length").groupby("model", sort=False):
         colour = COLOURS[model]
         train.plot(rows["length"], rows["train_accuracy_mean"], "o-", color=colour, label=f"{model}, here")
         train.plot(rows["length"], rows["published_train_accuracy_mean"], "x--", color=colour, alpha=0.6)

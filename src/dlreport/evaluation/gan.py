@@ -34,6 +34,15 @@ def line_latents(settings: Gan) -> Tensor:
     return weights[:, None].expand(-1, settings.latent_dim)
 
 
+def largest_step_share(images: Tensor) -> float:
+    """Largest of the Euclidean distances between neighbours of a row of images [N, 1, 28, 28], as share of their sum.
+
+    1 / (N - 1) is a perfectly even walk; 1 is a single jump.
+    """
+    steps = images.flatten(1).diff(dim=0).norm(dim=1)
+    return (steps.max() / steps.sum()).item()
+
+
 def tile(images: Tensor, columns: int = GRID_COLUMNS) -> Tensor:
     """Images [N, 1, 28, 28] as one picture, min-max normalised over all of them together."""
     return make_grid(images, nrow=columns, normalize=True)[0]

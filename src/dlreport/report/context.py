@@ -1,0 +1,71 @@
+"""All that the report's template reads, from what the stages computed."""
+
+from dataclasses import dataclass
+from math import log
+from typing import Any
+
+import pandas as pd
+
+from dlreport.config import Params
+from dlreport.evaluation.curves import loss_course
+from dlreport.report.findings import CONVERGED, NOT_RETAINED, conclude, find, slows_with_length
+
+CLASSES = 10  # digits
+
+
+@dataclass(frozen=True)
+class Results:
+    """Contents of the files that the pipeline wrote, and the published figures."""
+
+    published: dict[str, Any]
+    comparison: pd.DataFrame
+    curves: dict[str, pd.DataFrame]  # by cell, MODEL-LENGTH
+    gan_metrics: dict[str, Any]
+    gan_losses: pd.DataFrame
+    gan_layers: pd.DataFrame
+    grid_epochs: list[int]
+    interpolation: dict[str, Any]
+
+
+def _grid(epoch: int) -> dict[str, str]:
+    caption = f"after epoch {epoch}" if epoch else "before training"
+    return {"caption": caption, "path": f"../plots/gan/grids/{epoch:04d}.png"}
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections to dotted keys, as `dvc exp run -S` takes them."""
+    flat = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def build(params: Params, results: Results) -> dict[str, Any]:
+    sequence = params.sequence
+    # NaN is how pandas reads an empty cell: a length that the published report does not have.
+    rows = results.comparison.astype(object).where(results.comparison.notna(), None).to_dict("records")
+    findings = [find(row, results.curves["{model}-{length}".format(**row)], sequence) for row in rows]
+    losses = results.gan_losses.set_index("epoch")
+    return {
+        "seed": params.seed,
+        "s": sequence,
+        "g": params.gan,
+        "settings": _flat({"seed": params.seed, **params.model_dump(include={"sequence", "gan"})}),
+        "published": results.published,
+        "rows": sorted(rows, key=lambda row: row["length"]),
+        "findings": findings,
+        "by_length": {n: [f for f in findings if f.length == n] for n in sorted(sequence.lengths)},
+        "slows": {name: slows_with_length([f for f in findings if f.model == name]) for name in sequence.models},
+        "lstm": conclude(findings),
+        "window": -(-sequence.steps // sequence.curve_points),
+        "converged": CONVERGED,
+        "not_retained": NOT_RETAINED,
+        "guess_accuracy": 1 / CLASSES,
+        "guess_loss": log(CLASSES),
+        "gan": results.gan_metrics,
+        "layers": results.gan_layers.to_dict("records"),
+        "discriminator_course": loss_course(losses["discriminator"], falls_first=True),
+        "generator_course": loss_course(losses["generator"], falls_first=False),
+        "grids": [_grid(epoch) for epoch in results.grid_epochs],
+        "interpolation": results.interpolation,
+    }

@@ -1,0 +1,87 @@
+"""The numbers that the report's sentences turn on."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+from dlreport.config import Sequence
+from dlreport.evaluation.curves import late_gain, over_replicates, steps_to_reach, window_spread
+
+CONVERGED = 0.99  # window accuracy from which a run is said to have reached the optimum
+NOT_RETAINED = 0.2  # the report's own line: below it the first digit is not retained (claim 3)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one cell of the table shows."""
+
+    model: str
+    length: int
+    train: float
+    test: float
+    outcome: str  # solved: at the optimum; partly: better than the report's line; lost: below it
+    reached: int | None  # step by which a window's accuracy was CONVERGED
+    spread: float
+    gain: float
+    loss_first: float
+    loss_tenth: float
+    loss_last: float
+
+
+def outcome(train: float, test: float) -> str:
+    if min(train, test) >= CONVERGED:
+        return "solved"
+    return "lost" if test < NOT_RETAINED else "partly"
+
+
+def find(row: dict[str, Any], curve: pd.DataFrame, settings: Sequence) -> Finding:
+    """From a row of the comparison table and the cell's curve, by replicate."""
+    loss = over_replicates(curve).set_index("step")["loss_mean"]
+    return Finding(
+        model=row["model"],
+        length=row["length"],
+        train=row["train_accuracy_mean"],
+        test=row["test_accuracy"],
+        outcome=outcome(row["train_accuracy_mean"], row["test_accuracy"]),
+        reached=steps_to_reach(curve, CONVERGED),
+        spread=window_spread(curve, settings.average_from),
+        gain=late_gain(curve, settings.average_from),
+        loss_first=loss.iloc[0],
+        loss_tenth=loss[loss.index >= settings.steps // 10].iloc[0],
+        loss_last=loss.iloc[-1],
+    )
+
+
+def slows_with_length(findings: list[Finding]) -> bool | None:
+    """Whether one model needs more steps for each greater length to reach CONVERGED.
+
+    None with fewer than two lengths, or if one was not reached.
+    """
+    reached = [finding.reached for finding in sorted(findings, key=lambda finding: finding.length)]
+    if len(reached) < 2 or None in reached:
+        return None
+    return all(shorter < longer for shorter, longer in pairwise(reached))
+
+
+@dataclass(frozen=True)
+class Conclusions:
+    """What the report concludes of the LSTM against the VanillaRNN; None where no length can tell (claim 4)."""
+
+    lasts: bool | None  # at the optimum at some length where the other is not, and never the reverse
+    faster: bool | None  # reaches CONVERGED earlier at every length that both reach
+    steadier: bool | None  # spreads less at every length where both end at the optimum
+
+
+def conclude(findings: list[Finding]) -> Conclusions:
+    lstm, vanilla = ({f.length: f for f in findings if f.model == model} for model in ("LSTM", "VanillaRNN"))
+    pairs = [(lstm[length], vanilla[length]) for length in lstm if length in vanilla]
+    apart = [a for a, b in pairs if (a.outcome == "solved") != (b.outcome == "solved")]
+    reached = [(a.reached, b.reached) for a, b in pairs if a.reached is not None and b.reached is not None]
+    spreads = [(a.spread, b.spread) for a, b in pairs if a.outcome == b.outcome == "solved"]
+    return Conclusions(
+        lasts=bool(apart) and all(a.outcome == "solved" for a in apart) if pairs else None,
+        faster=all(a < b for a, b in reached) if reached else None,
+        steadier=all(a < b for a, b in spreads) if spreads else None,
+    )

@@ -1,0 +1,68 @@
+"""The report's template to Markdown, and Markdown to one self-contained HTML page."""
+
+import base64
+import re
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from latex2mathml.converter import convert
+from markdown_it import MarkdownIt
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+
+def _fixed(value: float | None, digits: int = 4) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _environment(autoescape: bool) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("dlreport.report", "."),
+        autoescape=autoescape,
+        undefined=StrictUndefined,  # a missing number is an error, never a gap in a sentence
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "fixed": _fixed,
+        "significant": lambda value: f"{value:.3g}",
+        "thousands": lambda value: f"{value:,}",
+        "percent": lambda value, digits=0: f"{value:.{digits}%}",
+        "words": lambda items: " and ".join(filter(None, [", ".join(items[:-1]), items[-1]])) if items else "none",
+    }
+    return environment
+
+
+def markdown(context: dict[str, Any]) -> str:
+    """The report as Markdown from report.md.j2; a name that the template wants and `context` lacks is an error."""
+    text = _environment(autoescape=False).get_template("report.md.j2").render(context)
+    text = re.sub(r" +$", "", text, flags=re.MULTILINE)  # the gaps that an unchosen sentence leaves
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"(\S) {2,}", r"\1 ", text))
+
+
+def page(source: str, picture: Callable[[str], bytes]) -> str:
+    """Markdown with $LaTeX$ as one HTML page: formulas as MathML, pictures inside, nothing fetched from anywhere.
+
+    `picture(path)` gives the content of a PNG by its path in the Markdown.
+    """
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.use(
+        dollarmath_plugin,
+        renderer=lambda latex, options: convert(latex, display="block" if options["display_mode"] else "inline"),
+    )
+
+    def image(self, tokens, index, options, env):
+        token = tokens[index]
+        source = token.attrs["src"]
+        assert PurePosixPath(source).suffix == ".png"
+        token.attrs["src"] = f"data:image/png;base64,{base64.b64encode(picture(source)).decode()}"
+        token.attrs["alt"] = self.renderInlineAsText(token.children, options, env)
+        return self.renderToken(tokens, index, options, env)
+
+    parser.add_render_rule("image", image)
+    title = source.partition("\n")[0].removeprefix("# ")
+    environment = _environment(autoescape=True)
+    css = environment.loader.get_source(environment, "page.css")[0]
+    return environment.get_template("page.html.j2").render(title=title, css=css, body=parser.render(source))
