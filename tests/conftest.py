@@ -21,6 +21,11 @@ def _one_thread():
 
 
 @pytest.fixture(scope="session")
+def repository() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
 def params() -> Params:
     """The repository's own params.yaml."""
     return load_params(ROOT / "params.yaml")

@@ -5,7 +5,6 @@ Shapes: N images; Z latent dim; pixels [height, width] in [0, 1] of one picture 
 
 import torch
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from dlreport.config import Gan
 from dlreport.models.gan import Generator
@@ -45,6 +44,8 @@ def largest_step_share(images: Tensor) -> float:
 
 def tile(images: Tensor, columns: int = GRID_COLUMNS) -> Tensor:
     """Images [N, 1, 28, 28] as one picture, min-max normalised over all of them together."""
+    from torchvision.utils import make_grid  # here, as its import takes seconds
+
     return make_grid(images, nrow=columns, normalize=True)[0]
 
 

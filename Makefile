@@ -1,0 +1,38 @@
+# `make help` lists what there is. Set-up is a prerequisite of everything: it runs once, and again when the pinned
+# versions change.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help setup repro test smoke lint clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(None if sys.version_info >= (3, 11) else f"error: Python 3.11 or newer is needed, $(PYTHON) is {v}; name another by PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(READY)  ## make the virtual environment .venv with the pinned versions
+
+repro: $(READY)  ## reproduce the whole report: runs what is out of date
+	@python stages/check_params.py
+	dvc repro
+
+test: $(READY)  ## run the tests
+	pytest
+
+smoke: $(READY)  ## run the whole pipeline at tiny size in .smoke, touching nothing else
+	python tests/scratch.py .smoke
+
+lint: $(READY)  ## check style and format
+	ruff check .
+	ruff format --check .
+
+clean:  ## remove the environment and scratch files; what DVC made stays
+	rm -rf $(VENV) .smoke dvc_plots .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -o -name '*.egg-info' | grep -v '^./.git/' | xargs rm -rf

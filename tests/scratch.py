@@ -1,0 +1,75 @@
+"""A scratch copy of the project, with parameters so small that the whole pipeline runs in a minute or two.
+
+`python tests/scratch.py DIRECTORY` makes one and runs `dvc repro` in it (`make smoke`); the pipeline's test does too.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "tests/data/mnist"
+RESULTS = ("dvc.lock", "metrics/", "plots/", "report/")  # what the copy has to make by itself
+
+TINY = {
+    "sequence.lengths": [5],
+    "sequence.hidden_dim": 16,
+    "sequence.steps": 60,
+    "sequence.batch_size": 32,
+    "sequence.average_from": 40,
+    "sequence.log_every": 20,
+    "sequence.curve_points": 20,
+    "sequence.test.sequences": 1000,
+    "gan.latent_dim": 8,
+    "gan.epochs": 3,
+    "gan.snapshot_every": 2,
+    **{f"mnist.md5.{path.name}": hashlib.md5(path.read_bytes()).hexdigest() for path in SAMPLE.iterdir()},
+}
+
+
+def set_params(project: Path, values: dict[str, Any]) -> None:
+    """Set dotted keys in the project's params.yaml, comments kept."""
+    yaml, path = YAML(), project / "params.yaml"
+    params = yaml.load(path)
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        section = params
+        for part in sections:
+            section = section[part]
+        assert name in section, f"{key} is not in params.yaml"
+        section[name] = value
+    yaml.dump(params, path)
+
+
+def make(project: Path) -> None:
+    """Copy what git tracks, or would track, from here to `project` (which is emptied), as a repository of its own."""
+    shutil.rmtree(project, ignore_errors=True)
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    for name in filter(None, names):
+        if (ROOT / name).is_file() and not name.startswith(RESULTS):
+            (project / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, project / name)
+    set_params(project, TINY)
+    git = ["git", "-c", "user.name=scratch", "-c", "user.email=scratch@localhost"]
+    for command in (["init", "-q"], ["add", "--all"], ["commit", "-qm", "A scratch copy"]):
+        subprocess.run([*git, *command], cwd=project, check=True)
+
+
+def environment(project: Path) -> dict[str, str]:
+    """This Python, the copy's own source, the shipped digits: no network."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(project / "src"), "MNIST_DIR": str(SAMPLE)}
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1]).resolve()
+    make(target)
+    code = subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=target, env=environment(target)).returncode
+    sys.exit(code or print(f"the report of the scratch copy: {target / 'report/index.html'}"))

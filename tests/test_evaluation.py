@@ -1,0 +1,199 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlreport.data import palindromes
+from dlreport.evaluation.accuracy import evaluate_sequence
+from dlreport.evaluation.comparison import accuracy_rows, comparison_table
+from dlreport.evaluation.curves import late_gain, loss_course, over_replicates, steps_to_reach, window_spread
+from dlreport.evaluation.gan import generate, grid_latents, largest_step_share, layer_table, line_latents, tile
+from dlreport.evaluation.intervals import wilson
+from dlreport.io import read_yaml
+from dlreport.models import SEQUENCE_MODELS
+from dlreport.models.gan import Discriminator, Generator
+from dlreport.streams import stream
+from dlreport.training.sequence import Cell, build_model
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "expected"),
+    # Newcombe, 1998, Statistics in Medicine 17, table I, method 3.
+    [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0.0, 0.1611)), (1, 29, (0.0061, 0.1718))],
+)
+def test_wilson_gives_published_intervals(successes, trials, expected):
+    assert wilson(successes, trials, 0.95) == pytest.approx(expected, abs=5e-5)
+
+
+@given(st.integers(1, 500), st.data(), st.floats(0.5, 0.999))
+def test_wilson_holds_the_proportion_and_stays_within_0_and_1(trials, data, confidence):
+    successes = data.draw(st.integers(0, trials))
+    low, high = wilson(successes, trials, confidence)
+    assert 0 <= low <= successes / trials + 1e-12
+    assert successes / trials - 1e-12 <= high <= 1
+    assert wilson(trials - successes, trials, confidence) == pytest.approx((1 - high, 1 - low), abs=1e-12)
+
+
+@pytest.fixture
+def settings(params):
+    test = params.sequence.test.model_copy(update={"sequences": 1000})
+    return params.sequence.model_copy(update={"hidden_dim": 8, "test": test})
+
+
+def repeats_last(cell: Cell, hidden_dim: int) -> dict[str, torch.Tensor]:
+    """Weights of a model whose answer is the last input it sees: right for length 2, and for palindromes like 1221."""
+    model = build_model(cell, hidden_dim, torch.Generator())
+    state = {key: torch.zeros_like(value) for key, value in model.state_dict().items()}
+    # One hidden unit, nearly linear in the digit; logit k is largest where the digit is k: k x - k^2 / 2.
+    digits = torch.arange(10.0)
+    state["W_hx"][0, 0] = 1e-3
+    state["W_ph"][0] = digits * 1e3
+    state["b_o"] = -(digits**2) / 2
+    return state
+
+
+def test_evaluation_counts_right_answers_of_a_model_that_repeats_its_last_input(settings):
+    weights = repeats_last(Cell("VanillaRNN", 2), 8)
+    perfect = evaluate_sequence(Cell("VanillaRNN", 2), [weights], settings, seed=1)
+    assert perfect.report_batch == [1.0]
+    assert perfect.large == [1.0]
+    assert perfect.sequences == 10  # every palindrome of length 2
+    assert perfect.interval(0.95)[1] == 1
+
+    # Of all 100 palindromes of length 4, abba, the last input b is the answer a in ten.
+    tenth = evaluate_sequence(Cell("VanillaRNN", 4), [weights, weights], settings, seed=1)
+    assert tenth.large == pytest.approx([0.1, 0.1])
+    assert tenth.interval(0.95) == pytest.approx(wilson(20, 200, 0.95))
+
+
+def test_large_lengths_are_tested_on_a_sample_of_their_own_for_each_replicate(settings):
+    weights = repeats_last(Cell("VanillaRNN", 8), 8)
+    result = evaluate_sequence(Cell("VanillaRNN", 8), [weights, weights], settings, seed=1)
+    assert result.sequences == 1000
+    assert result.large[0] != result.large[1]
+    assert result == evaluate_sequence(Cell("VanillaRNN", 8), [weights, weights], settings, seed=1)
+
+
+def test_test_streams_are_not_the_training_stream(settings):
+    name = ("sequence", "LSTM-20", 0)
+    drawn = [palindromes.sample(64, 20, stream(1, *name, use))[0] for use in ("data", "test", "test-report")]
+    assert not any(torch.equal(drawn[i], drawn[j]) for i, j in [(0, 1), (0, 2), (1, 2)])
+
+
+PUBLISHED = {
+    "mean_accuracy_steps_40000_50000": {"LSTM": {5: 0.99}},
+    "test_accuracy": {"LSTM": {5: 0.5}},
+    "test_sequences": 128,
+}
+METRICS = {"train_accuracy_mean": 0.9, "test_accuracy": 0.8, "test_accuracy_low": 0.7, "test_accuracy_high": 0.85}
+
+
+def test_comparison_has_the_published_figure_where_there_is_one():
+    table = comparison_table({("LSTM", 5): METRICS, ("LSTM", 6): METRICS, ("VanillaRNN", 5): METRICS}, PUBLISHED)
+    assert table["published_train_accuracy_mean"].tolist() == pytest.approx([0.99, np.nan, np.nan], nan_ok=True)
+    rows = accuracy_rows(table, PUBLISHED, 0.95)
+    assert rows["source"].tolist() == ["here", "published", "here", "here"]
+    assert rows.loc[1, ["low", "high"]].tolist() == pytest.approx(wilson(64, 128, 0.95))
+    assert rows.loc[0, ["accuracy", "low", "high"]].tolist() == [0.8, 0.7, 0.85]
+
+
+def test_published_figures_are_the_reports(repository):
+    sequence = read_yaml(repository / "published.yaml")["sequence"]
+    assert sequence["mean_accuracy_steps_40000_50000"]["VanillaRNN"][10] == 0.7600197519751976
+    for model, lengths in sequence["test_accuracy"].items():
+        assert model in SEQUENCE_MODELS
+        for length, value in lengths.items():
+            assert (value * sequence["test_sequences"]).is_integer()
+            assert sequence["log"][model][length][0]
+
+
+def curve(*replicates: list[float]) -> pd.DataFrame:
+    """Windows of ten steps with these mean accuracies."""
+    frames = [
+        {"replicate": k, "step": 10 * i + 9, "accuracy_mean": a, "accuracy_min": a - 0.1, "accuracy_max": a + 0.1}
+        for k, values in enumerate(replicates)
+        for i, a in enumerate(values)
+    ]
+    return pd.DataFrame(frames)
+
+
+def test_over_replicates_takes_the_mean_of_means_and_the_extremes_of_all():
+    joined = over_replicates(curve([0.2, 0.4], [0.4, 0.8]))
+    assert joined["step"].tolist() == [9, 19]
+    assert joined["accuracy_mean"].tolist() == pytest.approx([0.3, 0.6])
+    assert joined["accuracy_min"].tolist() == pytest.approx([0.1, 0.3])
+    assert joined["accuracy_max"].tolist() == pytest.approx([0.5, 0.9])
+
+
+def test_steps_to_reach():
+    assert steps_to_reach(curve([0.2, 0.99, 0.5, 1]), 0.99) == 19
+    assert steps_to_reach(curve([0.2, 0.98]), 0.99) is None
+
+
+def test_window_spread_is_within_each_replicate():
+    # Replicates at different levels, each constant, do not fluctuate.
+    assert window_spread(curve([0, 0.5, 0.5], [0, 0.9, 0.9]), 10) == pytest.approx(0)
+    assert window_spread(curve([0, 0.4, 0.6], [0, 0.8, 1.0]), 10) == pytest.approx(0.1)
+
+
+def test_late_gain():
+    assert late_gain(curve([0, 0.2, 0.3, 0.6, 0.7]), 10) == pytest.approx(0.4)
+    assert late_gain(curve([0.5]), 0) == 0
+
+
+def test_loss_course_of_a_loss_that_falls_rises_and_declines():
+    values = [1.0, 0.6, 0.8, 0.9, *np.linspace(0.85, 0.4, 16)]
+    course = loss_course(pd.Series(values, index=range(1, 21)), falls_first=True)
+    assert (course.first, course.turn_epoch, course.turn) == (1.0, 2, 0.6)
+    assert (course.back_epoch, course.back, course.last) == (4, 0.9, pytest.approx(0.4))
+    assert course.trend == pytest.approx(-3)
+    mirrored = loss_course(-pd.Series(values, index=range(1, 21)), falls_first=False)
+    assert (mirrored.turn_epoch, mirrored.back_epoch, mirrored.trend) == (2, 4, pytest.approx(3))
+
+
+def test_loss_course_of_a_single_epoch():
+    course = loss_course(pd.Series([0.7], index=[1]), falls_first=True)
+    assert (course.first, course.turn, course.back, course.last, course.trend) == (0.7, 0.7, 0.7, 0.7, 0)
+
+
+def test_grid_noise_is_fixed_and_the_line_goes_from_zeros_to_ones(params):
+    assert torch.equal(grid_latents(params.gan, 1), grid_latents(params.gan, 1))
+    assert not torch.equal(grid_latents(params.gan, 1), grid_latents(params.gan, 2))
+    assert grid_latents(params.gan, 1).shape == (64, 100)
+    line = line_latents(params.gan)
+    assert line.shape == (9, 100)
+    assert not line[0].any()
+    assert (line[-1] == 1).all()
+    torch.testing.assert_close(line.diff(dim=0), torch.full((8, 100), 1 / 8))
+
+
+def test_generate_is_in_eval_mode():
+    generator = Generator(4, torch.Generator().manual_seed(1))
+    latents = torch.randn(5, 4, generator=torch.Generator().manual_seed(2))
+    together = generate(generator.state_dict(), latents)
+    assert together.shape == (5, 1, 28, 28)
+    alone = torch.cat([generate(generator.state_dict(), z[None]) for z in latents])
+    torch.testing.assert_close(together, alone)  # in train mode BatchNorm would mix the batch (and refuse one image)
+
+
+def test_tile_normalises_all_images_together():
+    images = torch.stack([torch.full((1, 28, 28), value) for value in (-0.5, 0.0, 0.5)])
+    picture = tile(images, columns=3)
+    assert picture.shape == (32, 92)
+    assert [picture[16, 16 + 30 * k].item() for k in range(3)] == pytest.approx([0, 0.5, 1], abs=1e-4)
+
+
+def test_largest_step_share():
+    even = torch.linspace(0, 1, 9)[:, None, None, None].expand(-1, 1, 28, 28)
+    assert largest_step_share(even) == pytest.approx(1 / 8)
+    jump = torch.zeros(9, 1, 28, 28)
+    jump[5:] = 1
+    assert largest_step_share(jump) == 1
+
+
+def test_layer_table_adds_up_to_the_parameter_counts():
+    networks = {"generator": Generator(100, torch.Generator()), "discriminator": Discriminator(torch.Generator())}
+    table = pd.DataFrame(layer_table(networks))
+    assert table.groupby("network")["parameters"].sum().to_dict() == {"generator": 1510032, "discriminator": 533505}

@@ -1,0 +1,178 @@
+"""The whole pipeline by the real `dvc repro`, at tiny size, in a repository of its own. No test leaves this machine."""
+
+import json
+import re
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import scratch
+
+GAN_STAGES = ("train_gan", "sample_gan", "interpolate_gan", "evaluate_gan")
+
+
+def dvc(project: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=project,
+        env=scratch.environment(project),
+        capture_output=True,
+        text=True,
+    )
+
+
+def repro(project: Path) -> list[str]:
+    """Run `dvc repro`; names of the stages that ran, in order."""
+    result = dvc(project, "repro")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return re.findall(r"^Running stage '(.+)'", result.stdout, flags=re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A tiny copy after its first `dvc repro`. The tests below are in order: each leaves it up to date."""
+    target = tmp_path_factory.mktemp("pipeline") / "project"
+    scratch.make(target)
+    ran = repro(target)
+    assert ran[0] == "check_params"
+    assert ran[-1] == "report"
+    assert set(ran) == {
+        *("check_params", "prepare_mnist", "compare_sequences", "report", *GAN_STAGES),
+        *(f"{stage}_sequence@{model}-5" for stage in ("train", "evaluate") for model in ("VanillaRNN", "LSTM")),
+    }
+    return target
+
+
+@pytest.fixture(scope="module")
+def report(project) -> str:
+    return (project / "report/report.md").read_text()
+
+
+def test_metrics_are_there_and_possible(project):
+    for model in ("VanillaRNN", "LSTM"):
+        metrics = json.loads((project / f"metrics/sequence/{model}-5.json").read_text())
+        assert 0 <= metrics["train_accuracy_mean"] <= 1
+        assert metrics["test_accuracy_low"] < metrics["test_accuracy"] < metrics["test_accuracy_high"]
+        assert metrics["test_sequences"] == 1000  # every palindrome of length 5
+        right = metrics["test_accuracy_report_batch"] * 128
+        assert right == pytest.approx(round(right), abs=1e-4)
+    gan = json.loads((project / "metrics/gan/training.json").read_text())
+    assert gan["training_images"] == 384
+    assert gan["discriminator_parameters"] == 533_505
+    interpolation = json.loads((project / "metrics/gan/interpolation.json").read_text())
+    assert interpolation["steps"] == 8
+    assert 1 / 8 <= interpolation["largest_step_share"] < 1
+
+
+def test_dvc_metrics_show_reads_them(project):
+    result = dvc(project, "metrics", "show", "--json")
+    files = json.loads(result.stdout)[""]["data"]
+    assert sorted(files) == [
+        "metrics/gan/interpolation.json",
+        "metrics/gan/training.json",
+        "metrics/sequence/LSTM-5.json",
+        "metrics/sequence/VanillaRNN-5.json",
+    ]
+
+
+def test_plot_files(project):
+    curves = pd.read_csv(project / "plots/sequence/curves.csv")
+    assert list(curves.columns) == ["model", "length", "step", "mean", "low", "high"]
+    assert len(curves) == 2 * 20
+    assert ((curves["low"] <= curves["mean"]) & (curves["mean"] <= curves["high"])).all()
+    assert curves["step"].max() == 59
+    losses = pd.read_csv(project / "plots/gan/losses.csv")
+    assert losses["epoch"].tolist() == [1, 2, 3]
+    assert (losses[["discriminator", "generator"]] > 0).all(axis=None)
+    assert [path.name for path in sorted((project / "plots/gan/grids").iterdir())] == [
+        "0000.png",
+        "0002.png",
+        "0003.png",
+    ]
+    pictures = [*project.glob("plots/**/*.png")]
+    assert len(pictures) == 3 + 2 + 2 + 3
+    for picture in pictures:
+        with Image.open(picture) as image:
+            assert len(image.convert("L").getcolors()) > 2, f"{picture} is empty"
+
+
+def test_weights_are_saved_as_weights_only(project):
+    for name in ("generator", "discriminator", "snapshots/0000", "snapshots/0002", "snapshots/0003"):
+        state = torch.load(project / f"models/gan/{name}.pt", weights_only=True)
+        assert all(tensor.isfinite().all() for tensor in state.values())
+
+
+def test_dvc_plots_show_draws_every_plot(project):
+    result = dvc(project, "plots", "show")
+    assert result.returncode == 0, result.stderr
+    page = (project / "dvc_plots/index.html").read_text()
+    for part in ("Training accuracy", '"palindrome length"', "GAN losses", "plots/gan/grids/0002.png", "LSTM-5.png"):
+        assert part in page
+    assert not re.search("<DVC_METRIC", page)
+
+
+def test_the_report_shows_the_numbers_of_the_metrics(project, report):
+    for model in ("VanillaRNN", "LSTM"):
+        metrics = json.loads((project / f"metrics/sequence/{model}-5.json").read_text())
+        row = next(line for line in report.splitlines() if line.startswith(f"| 5 | {model} |"))
+        for key in ("train_accuracy_mean", "test_accuracy", "test_accuracy_low", "test_accuracy_report_batch"):
+            assert f"{metrics[key]:.4f}" in row
+    assert "533,505 parameters" in report
+    assert "The 384 training images" in report
+
+
+def test_the_reports_pictures_exist_and_are_inside_the_page(project, report):
+    sources = re.findall(r"!\[.+?\]\((.+?)\)", report)
+    assert len(sources) == 2 + 2 + 1 + 3 + 2
+    for source in sources:
+        assert (project / "report" / source).is_file()
+    page = (project / "report/index.html").read_text()
+    assert page.count('src="data:image/png;base64,') == len(sources)
+    assert "<math" in page
+    assert not re.search(r"""(src|href)=["']?(https?:|//|\.\.)|url\(|<script""", page)
+
+
+def test_a_second_repro_runs_nothing(project):
+    lock = (project / "dvc.lock").read_bytes()
+    assert repro(project) == []
+    assert (project / "dvc.lock").read_bytes() == lock
+
+
+def test_another_number_of_gan_epochs_reruns_no_sequence_stage(project):
+    scratch.set_params(project, {"gan.epochs": 2})
+    ran = repro(project)
+    assert set(ran) == {"check_params", "report", *GAN_STAGES}
+    assert "2 epochs of Adam" in (project / "report/report.md").read_text()
+
+
+def test_a_new_length_trains_that_length_alone(project):
+    scratch.set_params(project, {"sequence.lengths": [5, 4]})
+    ran = repro(project)
+    cells = [f"{stage}_sequence@{model}-4" for stage, model in product(("train", "evaluate"), ("VanillaRNN", "LSTM"))]
+    assert set(ran) == {"check_params", "compare_sequences", "report", *cells}
+    report = (project / "report/report.md").read_text()
+    assert "### Length 4" in report
+    assert report.index("### Length 4") < report.index("### Length 5")
+
+
+def test_a_removed_length_leaves_the_tables(project):
+    scratch.set_params(project, {"sequence.lengths": [4]})
+    assert set(repro(project)) == {"check_params", "compare_sequences", "report"}
+    assert (project / "metrics/sequence/LSTM-5.json").exists()
+    assert set(pd.read_csv(project / "plots/sequence/curves.csv")["length"]) == {4}
+    assert "Length 5" not in (project / "report/report.md").read_text()
+
+
+def test_a_bad_parameter_ends_it_before_any_work(project):
+    scratch.set_params(project, {"sequence.lengths": [4, 1]})
+    result = dvc(project, "repro")
+    scratch.set_params(project, {"sequence.lengths": [4]})
+    assert result.returncode != 0
+    assert "error: params.yaml: sequence.lengths.1: " in result.stderr
+    assert re.findall(r"Running stage '(.+)'", result.stdout) == ["check_params"]

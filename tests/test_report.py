@@ -1,0 +1,231 @@
+"""The report's sentences follow its numbers. Results are made up here; the real ones are in test_pipeline.py."""
+
+import re
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from jinja2 import UndefinedError
+
+from dlreport import figures
+from dlreport.evaluation.comparison import comparison_table
+from dlreport.io import read_yaml
+from dlreport.models import SEQUENCE_MODELS
+from dlreport.report.context import Results, build
+from dlreport.report.findings import conclude, find, outcome, slows_with_length
+from dlreport.report.render import markdown, page
+
+STEPS = np.arange(99, 50000, 100)
+
+
+def made_up_curve(accuracy: float, reached: int, spread: float = 0.001) -> pd.DataFrame:
+    """Windows of 100 steps: at chance until `reached`, then around `accuracy`."""
+    wave = spread * np.where(np.arange(len(STEPS)) % 2, 1, -1)
+    mean = np.where(reached > STEPS, 0.1, accuracy) + wave
+    loss = np.where(reached > STEPS, 2.3, 2.3 * (1 - accuracy))
+    loss[0] = 16
+    columns = {
+        f"{name}_{how}": values
+        for name, values in (("accuracy", mean), ("loss", loss))
+        for how in ("mean", "min", "max")
+    }
+    return pd.DataFrame({"replicate": 0, "step": STEPS, **columns})
+
+
+def made_up(repository, cells: dict[tuple[str, int], tuple[float, int, float]], courses=(1, -1)) -> Results:
+    """Results of cells that reach an accuracy by a step with a spread, and losses whose trends have these signs."""
+    published = read_yaml(repository / "published.yaml")
+    metrics = {}
+    for cell, (accuracy, _, _) in cells.items():
+        metrics[cell] = {
+            "train_accuracy_mean": accuracy,
+            "test_accuracy": accuracy,
+            "test_accuracy_low": accuracy - 0.01,
+            "test_accuracy_high": accuracy + 0.01,
+            "test_accuracy_report_batch": accuracy,
+            "test_sequences": 10240,
+        }
+    epochs = np.arange(1, 251)
+    turns = np.interp(epochs, [1, 10, 60], [1.2, 0.6, 1.0])  # falls, then rises
+    return Results(
+        published=published,
+        comparison=comparison_table(metrics, published["sequence"]),
+        curves={f"{model}-{length}": made_up_curve(*how) for (model, length), how in cells.items()},
+        gan_metrics={
+            "training_images": 60000,
+            "generator_parameters": 1510032,
+            "discriminator_parameters": 533505,
+            "discriminator_loss": 1.0,
+            "generator_loss": 1.0,
+        },
+        gan_losses=pd.DataFrame(
+            {
+                "epoch": epochs,
+                "discriminator": turns - courses[0] * 0.001 * np.maximum(epochs - 60, 0),
+                "generator": 2 - turns - courses[1] * 0.001 * np.maximum(epochs - 60, 0),
+            }
+        ),
+        gan_layers=pd.DataFrame(
+            {"network": ["generator", "discriminator"], "layer": ["A()", "B()"], "parameters": [1, 2]}
+        ),
+        grid_epochs=[0, 20, 250],
+        interpolation={"steps": 8, "largest_step_share": 0.2},
+    )
+
+
+AS_PUBLISHED = {
+    ("VanillaRNN", 5): (0.999, 3000, 0.004),
+    ("VanillaRNN", 10): (0.8, 20000, 0.02),
+    ("VanillaRNN", 15): (0.11, 0, 0.01),
+    ("VanillaRNN", 20): (0.1, 0, 0.01),
+    ("LSTM", 5): (1.0, 500, 0.0),
+    ("LSTM", 10): (1.0, 1500, 0.0),
+    ("LSTM", 15): (0.9997, 4000, 0.0),
+    ("LSTM", 20): (0.9995, 13000, 0.0),
+}
+
+
+def written(params, results: Results) -> str:
+    return markdown(build(params, results))
+
+
+@pytest.fixture
+def report(params, repository) -> str:
+    return written(params, made_up(repository, AS_PUBLISHED))
+
+
+def test_results_like_the_published_agree(report):
+    assert "The LSTM ends at the optimum at lengths 5, 10, 15 and 20." in report
+    assert (
+        "The VanillaRNN ends at the optimum at length 5, and stays below 0.2 in the test at lengths 15 and 20."
+        in report
+    )
+    assert "It needs more steps for each greater length to reach 0.99." in report
+    assert "the LSTM less: its window means have a standard deviation of 0 from step 40,000 on" in report
+    assert "That the LSTM remembers longer holds here" in report
+    assert "That it converges faster holds at every length that both reach." in report
+    assert "The first phase is seen here as described; the long run is." in report
+    assert "which agrees with the published report: it calls the transition gradual" in report
+    assert "The VanillaRNN retains part of the sequence" in section(report, "Length 10")
+    assert "The VanillaRNN does not retain the first digit" in section(report, "Length 15")
+
+
+def section(report: str, heading: str) -> str:
+    return report.split(f"### {heading}\n")[1].split("\n### ")[0]
+
+
+def test_the_other_results_are_not_said_to_agree(params, repository):
+    cells = dict.fromkeys(AS_PUBLISHED, (0.5, 0, 0.01))
+    cells["VanillaRNN", 20] = (1.0, 100, 0.0)
+    results = made_up(repository, cells, courses=(-1, 1))
+    report = written(params, replace(results, interpolation={"steps": 8, "largest_step_share": 0.9}))
+    assert "The LSTM ends at the optimum at no length tried." in report
+    assert "That the LSTM remembers longer does not show here" in report
+    assert "; but the long run is not." in report
+    assert "the gradual transition of the published report is not seen here" in report
+    assert "agrees" not in report.replace("ours agrees", "")
+
+
+def test_a_length_without_published_figures(params, repository):
+    settings = params.sequence.model_copy(update={"lengths": [7]})
+    cells = {(model, 7): (1.0, 100, 0.0) for model in ("VanillaRNN", "LSTM")}
+    report = written(params.model_copy(update={"sequence": settings}), made_up(repository, cells))
+    assert "| 7 | LSTM | 1.0000 | - | 1.0000 (0.9900 to 1.0100) | 1.0000 | - |" in report
+    assert "*The published report says*" not in section(report, "Length 7")
+
+
+@pytest.mark.parametrize("mode", ["as_reported", "effective", "off"])
+def test_the_clipping_that_was_set_is_explained(params, repository, mode):
+    clip = params.sequence.clip.model_copy(update={"mode": mode})
+    settings = params.sequence.model_copy(update={"clip": clip})
+    report = written(params.model_copy(update={"sequence": settings}), made_up(repository, AS_PUBLISHED))
+    assert f"is set to `{mode}`" in report
+    assert ("no number ever changes" in report) == (mode == "as_reported")
+
+
+def test_every_erratum_is_stated(report):
+    errata = report.split("## Errata")[1].split("\n## ")[0]
+    assert re.findall(r"^(\d)\. ", errata, flags=re.MULTILINE) == list("1234567")
+    for part in ("40000-5000", "very last step", "250 epochs", "500", "0, 19, 39, 59", "earlier experiment", "0.044"):
+        assert part in errata
+
+
+def test_every_parameter_is_in_the_settings(report, params):
+    table = report.split("## Settings")[1]
+    for section_name in ("sequence", "gan"):
+        for key in getattr(params, section_name).model_dump():
+            assert f"`{section_name}.{key}" in table
+
+
+def test_no_gaps_are_left(report):
+    assert not re.search(r"\S  +\S| $|\n\n\n|None|nan|\{\{|\{%", report, flags=re.MULTILINE)
+
+
+def test_a_missing_number_is_an_error(params, repository):
+    context = build(params, made_up(repository, AS_PUBLISHED))
+    del context["lstm"]
+    with pytest.raises(UndefinedError, match="lstm"):
+        markdown(context)
+
+
+def test_the_page_has_formulas_and_pictures_inside(report):
+    pictures = []
+    html = page(report, lambda source: pictures.append(source) or b"picture")
+    assert pictures == re.findall(r"!\[.+?\]\((.+?)\)", report)
+    assert html.count('src="data:image/png;base64,cGljdHVyZQ=="') == len(pictures)
+    assert html.count("<math") == report.count("$$") // 2 + len(re.findall(r"(?<!\$)\$[^$]+\$(?!\$)", report))
+    assert "$" not in html
+    assert "<title>Palindromes by VanillaRNN and LSTM, and a GAN on MNIST: the 2023 report, reproduced</title>" in html
+    assert "&lt;table" not in html
+    assert "<td>VanillaRNN</td>" in html
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "expected"), [(1, 1, "solved"), (0.98, 1, "partly"), (0.5, 0.2, "partly"), (0.2, 0.19, "lost")]
+)
+def test_outcomes(train, test, expected):
+    assert outcome(train, test) == expected
+
+
+@pytest.fixture
+def findings(params, repository):
+    results = made_up(repository, AS_PUBLISHED)
+    rows = results.comparison.to_dict("records")
+    return [find(row, results.curves[f"{row['model']}-{row['length']}"], params.sequence) for row in rows]
+
+
+def test_findings_read_the_curve(findings):
+    partly = findings[1]
+    assert (partly.model, partly.length, partly.outcome, partly.reached) == ("VanillaRNN", 10, "partly", None)
+    assert partly.spread == pytest.approx(0.02)
+    assert (partly.loss_first, partly.loss_tenth, partly.loss_last) == pytest.approx((16, 2.3, 0.46))
+    assert findings[7].reached == 13099
+
+
+def test_slowing_needs_lengths_that_were_reached(findings):
+    assert slows_with_length(findings[4:]) is True
+    assert slows_with_length(findings[:4]) is None
+    assert slows_with_length(findings[4:5]) is None
+    assert slows_with_length([*findings[4:7], replace(findings[7], reached=10)]) is False
+
+
+def test_conclusions_need_both_models(findings):
+    both = conclude(findings)
+    assert (both.lasts, both.faster, both.steadier) == (True, True, True)
+    alone = conclude(findings[4:])
+    assert (alone.lasts, alone.faster, alone.steadier) == (None, None, None)
+    late = conclude([*findings[:4], replace(findings[4], reached=40000, spread=1), *findings[5:]])
+    assert (late.lasts, late.faster, late.steadier) == (True, False, False)
+
+
+@pytest.mark.parametrize("lengths", [[5], [5, 10], [20, 5, 10]])
+def test_the_curves_figure_has_a_panel_for_each_length(lengths):
+    cells = product(SEQUENCE_MODELS, lengths)
+    figure = figures.curves_by_length({cell: made_up_curve(0.9, 100) for cell in cells})
+    assert [axes.get_title() for axes in figure.axes] == [f"length {length}" for length in sorted(lengths)]
+
+
+def test_every_model_has_a_colour():
+    assert figures.COLOURS.keys() == SEQUENCE_MODELS.keys()
