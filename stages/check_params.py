@@ -1,11 +1,15 @@
-"""Refuse bad parameters before any other stage starts."""
+"""Refuse bad parameters, and an environment that was not set up, before any other stage starts."""
 
+import sys
 from pathlib import Path
 
-from dlreport.config import load_params
-from dlreport.errors import run
-from dlreport.io import write_text
-from dlreport.runtime import select_device
+try:
+    from dlreport.config import load_params
+    from dlreport.errors import run
+    from dlreport.io import write_text
+    from dlreport.runtime import select_device
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {error.name} is not installed; run `make setup`, then `. .venv/bin/activate`")
 
 
 def main() -> None:

@@ -1,0 +1,64 @@
+"""The first stage, which refuses what would otherwise fail after hours of training."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from dlreport.runtime import select_device
+from scratch import ROOT, set_params
+
+ABSENT = [name for name, there in (("cuda", torch.cuda.is_available()), ("mps", torch.mps.is_available())) if not there]
+
+
+def check(project: Path, *options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, *options, ROOT / "stages/check_params.py"]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True)
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    return tmp_path
+
+
+def test_the_shipped_parameters_pass(project):
+    result = check(project)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (project / "data/params-checked").is_file()
+
+
+def test_a_bad_parameter_is_one_line_and_leaves_nothing(project):
+    set_params(project, {"gan.epochs": 0})
+    result = check(project)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: params.yaml: gan.epochs: ")
+    assert result.stderr.count("\n") == 1
+    assert not (project / "data").exists()
+
+
+def test_a_missing_dependency_is_one_line(project):
+    result = check(project, "-S")  # no site-packages
+    assert result.returncode == 1
+    assert result.stderr == "error: dlreport is not installed; run `make setup`, then `. .venv/bin/activate`\n"
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_a_device_that_is_absent_is_refused(project, name):
+    set_params(project, {"device": name})
+    result = check(project)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: device: {name} is not available on this machine; ")
+
+
+def test_auto_takes_an_accelerator_first():
+    assert (select_device("auto").type == "cpu") == (len(ABSENT) == 2)
+    assert select_device("cpu").type == "cpu"
+
+
+@pytest.mark.skipif("cuda" in ABSENT, reason="no GPU")
+def test_cuda_is_taken_where_it_is():
+    assert select_device("auto").type == "cuda"
