@@ -21,6 +21,8 @@ class Finding:
     length: int
     train: float
     test: float
+    test_low: float
+    test_high: float
     outcome: str  # solved: at the optimum; partly: better than the report's line; lost: below it
     reached: int | None  # step by which a window's accuracy was CONVERGED
     spread: float
@@ -44,6 +46,8 @@ def find(row: dict[str, Any], curve: pd.DataFrame, settings: Sequence) -> Findin
         length=row["length"],
         train=row["train_accuracy_mean"],
         test=row["test_accuracy"],
+        test_low=row["test_accuracy_low"],
+        test_high=row["test_accuracy_high"],
         outcome=outcome(row["train_accuracy_mean"], row["test_accuracy"]),
         reached=steps_to_reach(curve, CONVERGED),
         spread=window_spread(curve, settings.average_from),
