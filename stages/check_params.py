@@ -7,13 +7,14 @@ try:
     from dlreport.config import load_params
     from dlreport.errors import run
     from dlreport.io import write_text
-    from dlreport.runtime import select_device
+    from dlreport.runtime import check_precision, select_device
 except ModuleNotFoundError as error:
     sys.exit(f"error: {error.name} is not installed; run `make setup`, then `. .venv/bin/activate`")
 
 
 def main() -> None:
-    select_device(load_params().device)
+    params = load_params()
+    check_precision(params.precision, select_device(params.device))
     # Always the same content: later stages wait for this file, and never rerun because of it.
     write_text(Path("data/params-checked"), "ok\n")
 

@@ -21,7 +21,7 @@ def main() -> None:
     params = load_params()
     pixels = read_tensors(Path("data/mnist/train.pt"))["images"]
 
-    generator, discriminator, losses = train_gan(pixels, params.gan, params.seed, params.device, keep)
+    generator, discriminator, losses = train_gan(pixels, params.gan, params.seed, params.device, params.precision, keep)
 
     write_tensors(Path("models/gan/generator.pt"), generator.state_dict())
     write_tensors(Path("models/gan/discriminator.pt"), discriminator.state_dict())

@@ -1,6 +1,5 @@
 """Train every replicate of one model at one length."""
 
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +9,7 @@ from cell import parse_cell
 from dlreport.config import load_params
 from dlreport.errors import run
 from dlreport.io import write_csv, write_json, write_tensors
+from dlreport.runtime import workers
 from dlreport.training.progress import start_logging
 from dlreport.training.sequence import mean_accuracy, train_replicates, windowed
 
@@ -20,7 +20,7 @@ def main() -> None:
     params = load_params()
     settings = params.sequence
 
-    runs = train_replicates(cell, settings, params.seed, params.device, workers=os.cpu_count() or 1)
+    runs = train_replicates(cell, settings, params.seed, params.device, params.precision, workers())
 
     weights = [{name: torch.from_numpy(value) for name, value in run.weights.items()} for run in runs]
     write_tensors(Path(f"models/sequence/{cell}.pt"), weights)

@@ -110,40 +110,49 @@ def by_autograd(model: nn.Module, x: torch.Tensor, target: torch.Tensor) -> tupl
 @given(sizes)
 @example({"B": 1, "T": 1, "D": 1, "H": 1, "classes": 2})
 @example({"B": 4, "T": 19, "D": 1, "H": 16, "classes": 10})
+@example({"B": 128, "T": 9, "D": 1, "H": 128, "classes": 10})
 def test_loss_backward_equals_autograd(name, size):
+    """In float32, to the rounding of float32, against autograd in float64."""
     B, T, D, H, classes = size.values()
     model = small_model(name, D, H, classes)
+    if H > 16:
+        for parameter in model.parameters():
+            parameter.data /= 8  # keeps the sums over H of the size that they have in the small ones
     x, target = batch(B, T, D, classes)
     loss, share, gradients = by_autograd(model, x, target)
 
-    own_loss, own_share = model.loss_backward(x, target)
+    own_loss, own_share = model.float().loss_backward(x.float(), target)
 
-    torch.testing.assert_close(own_loss, loss, rtol=1e-12, atol=1e-12)
+    assert own_loss.item() == pytest.approx(loss.item(), rel=1e-5)
     assert own_share.item() == pytest.approx(share.item(), abs=1e-6)
     for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-12)
+        scale = gradient.abs().max().item()
+        torch.testing.assert_close(parameter.grad.double(), gradient, rtol=1e-4, atol=1e-5 * scale + 1e-9)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_loss_backward_equals_autograd_in_float32_on_digits(name):
-    model = SEQUENCE_MODELS[name](1, 16, 10, seeded(3))
-    x = torch.randint(10, (64, 9, 1), generator=seeded(4)).float()
-    target = x[:, 0, 0].long()
-    loss, share, gradients = by_autograd(model, x, target)
+def test_loss_backward_in_bf16_is_near_float32(name):
+    """bfloat16 keeps 8 bits of a number, 1 part in 256. Slow where there are no such products, but it runs."""
+    model = small_model(name, H=16).float()
+    x, target = (value.float() if value.is_floating_point() else value for value in batch(32, 6))
+    exact_loss, _ = model.loss_backward(x, target)
+    exact = [parameter.grad for parameter in model.parameters()]
 
-    own_loss, own_share = model.loss_backward(x, target)
+    loss, _ = model.loss_backward(x, target, torch.bfloat16)
 
-    torch.testing.assert_close(own_loss, loss, rtol=1e-5, atol=1e-5)
-    assert own_share.item() == pytest.approx(share.item(), abs=1e-6)
-    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-4 * gradient.abs().max().item())
+    assert loss.item() != exact_loss.item()
+    assert loss.item() == pytest.approx(exact_loss.item(), rel=0.01)
+    for parameter, gradient in zip(model.parameters(), exact, strict=True):
+        assert parameter.grad.dtype == torch.float32
+        assert (parameter.grad - gradient).norm() < 0.03 * gradient.norm()
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_loss_backward_replaces_old_gradients_and_leaves_the_weights(name):
-    model = small_model(name)
+    model = small_model(name).float()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     x, target = batch(4, 5)
+    x = x.float()
     model.loss_backward(x, target)
     first = [parameter.grad.clone() for parameter in model.parameters()]
     model.loss_backward(x, target)

@@ -16,13 +16,14 @@ from dlreport.training.sequence import (
     SequenceRun,
     build_model,
     mean_accuracy,
-    train_replicate,
     train_replicates,
     windowed,
 )
+from dlreport.training.sequence import train as train_cell
 
 MODELS = list(SEQUENCE_MODELS)
 SEED = 7
+CPU = torch.device("cpu")
 
 
 def changed(settings: Sequence, mode: str = "off", max_norm: float = 10.0, **values) -> Sequence:
@@ -47,13 +48,13 @@ def same(first: SequenceRun, second: SequenceRun) -> bool:
 
 
 def train(settings: Sequence, model: str = "LSTM", seed: int = SEED, replicate: int = 0) -> SequenceRun:
-    return train_replicate(Cell(model, 5), settings, seed, "cpu", replicate)
+    return train_cell(Cell(model, 5), settings, seed, CPU, "fp32", [replicate])[0]
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_replicate_is_the_same_alone_and_among_others(tiny, model):
-    alone = train_replicates(Cell(model, 5), tiny.model_copy(update={"replicates": 1}), SEED, "cpu", workers=1)
-    among = train_replicates(Cell(model, 5), tiny.model_copy(update={"replicates": 3}), SEED, "cpu", workers=1)
+    alone = train_replicates(Cell(model, 5), tiny.model_copy(update={"replicates": 1}), SEED, "cpu", "fp32", workers=1)
+    among = train_replicates(Cell(model, 5), tiny.model_copy(update={"replicates": 3}), SEED, "cpu", "fp32", workers=1)
     assert (len(alone), len(among)) == (1, 3)
     assert same(alone[0], among[0])
     assert same(train(tiny, model, replicate=2), among[2])
@@ -61,7 +62,7 @@ def test_a_replicate_is_the_same_alone_and_among_others(tiny, model):
 
 def test_a_replicate_is_the_same_with_one_worker_and_with_two(tiny):
     settings = tiny.model_copy(update={"replicates": 3})
-    one, two = (train_replicates(Cell("LSTM", 5), settings, SEED, "cpu", workers) for workers in (1, 2))
+    one, two = (train_replicates(Cell("LSTM", 5), settings, SEED, "cpu", "fp32", workers) for workers in (1, 2))
     assert len(one) == len(two) == 3
     assert all(same(*pair) for pair in zip(one, two, strict=True))
 
@@ -192,6 +193,6 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_the_next_line(tiny, log_every
 
 def test_lstm_learns_to_remember(tiny):
     settings = tiny.model_copy(update={"hidden_dim": 16, "steps": 600, "batch_size": 64, "learning_rate": 0.01})
-    run = train_replicate(Cell("LSTM", 3), settings, SEED, "cpu", 0)
+    run = train_cell(Cell("LSTM", 3), settings, SEED, CPU, "fp32", [0])[0]
     assert run.accuracy[:10].mean() < 0.4
     assert run.accuracy[-50:].mean() > 0.95

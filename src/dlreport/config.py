@@ -98,6 +98,7 @@ class Mnist(Section):
 class Params(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["fp32", "bf16"]
     mnist: Mnist
     sequence: Sequence
     gan: Gan

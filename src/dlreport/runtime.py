@@ -8,6 +8,8 @@ import torch
 
 from dlreport.errors import UserError
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
 
 def select_device(name: str) -> torch.device:
     """`auto` is CUDA if there is one, else MPS, else the CPU; a named device that is absent raises UserError."""
@@ -18,6 +20,29 @@ def select_device(name: str) -> torch.device:
         usable = ", ".join(device for device, available in present.items() if available)
         raise UserError(f"device: {name} is not available on this machine; set device to auto or one of: {usable}")
     return torch.device(name)
+
+
+def bf16_supported(device: torch.device) -> bool:
+    """Whether the device multiplies matrices of bfloat16 in hardware (without, they take a hundred times longer)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    # x86's two instruction sets, and 64-bit Arm's
+    return device.type == "cpu" and any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raises UserError for bf16 where there are no such products."""
+    if precision == "bf16" and not bf16_supported(device):
+        raise UserError(f"precision: this {device.type} has no bf16 matrix products; set precision to fp32")
+
+
+def workers() -> int:
+    """How many processes a stage may start: DLREPORT_WORKERS (`make repro JOBS=N` sets it), else one for each core."""
+    value = os.environ.get("DLREPORT_WORKERS") or str(os.cpu_count() or 1)
+    if not value.isdecimal() or int(value) < 1:
+        raise UserError(f"DLREPORT_WORKERS: expected a whole number of processes, found {value!r}; unset it")
+    return int(value)
 
 
 def prepare(threads: int) -> None:

@@ -11,7 +11,8 @@ Shapes: B batch, T time steps, D input dim, H hidden dim, O classes.
 import torch
 from torch import Tensor, nn
 
-from dlreport.models.head import head_gradients, normal
+from dlreport.kernels import call, product
+from dlreport.models.head import head_backward, normal
 
 
 class LSTM(nn.Module):
@@ -38,54 +39,37 @@ class LSTM(nn.Module):
         return h @ self.W_ph + self.b_p
 
     @torch.no_grad()
-    def loss_backward(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean cross entropy and accuracy (scalars) of x [B, T, D], target [B]; fills every parameter's .grad.
+    def loss_backward(self, x: Tensor, target: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Mean cross entropy and accuracy [2] of x [B, T, D], target [B]; fills every parameter's .grad. On the CPU.
 
         The gradients of this loss by the chain rule, the same numbers as autograd's to rounding. With z_t the gates'
         arguments: dc_t += dh_t * o * (1 - tanh(c_t)^2); dz = (dc g, dc c_{t-1}, dh tanh(c_t), dc i) times each gate's
         slope; dh_{t-1} = dz_t W_h^T, dc_{t-1} = dc_t * f. The weight gradient is one product over all time steps.
+        `dtype` is that of the products over the hidden state.
         """
         B, T, D = x.shape
         H = self.W_h.shape[0]
-        xt = x.transpose(0, 1).reshape(T * B, D)
-        # z_t starts as the input's share; the hidden share is added in place and the gates overwrite their arguments.
-        z = torch.addmm(self.b, xt, self.W_x).view(T, B, 4 * H)
-        c, tanh_c, h = (x.new_empty(T, B, H) for _ in range(3))
+        xs = x.transpose(0, 1).contiguous().unbind(0)
+        W = self.W_h.to(dtype)
+        z, h, tanh_c, c = (x.new_empty(steps, B, N) for steps, N in ((T, 4 * H), (T, H), (T, H), (T + 1, H)))
+        zs, hs, tanh_cs, cs = z.unbind(0), h.unbind(0), tanh_c.unbind(0), c.unbind(0)  # cs[t] is c_{t-1}
+        zs[0].zero_()
+        cs[0].zero_()
         for t in range(T):
             if t:
-                z[t].addmm_(h[t - 1], self.W_h)
-            z[t, :, : 3 * H].sigmoid_()
-            z[t, :, 3 * H :].tanh_()
-            i, f, o, g = z[t].chunk(4, dim=1)
-            torch.mul(g, i, out=c[t])
-            if t:
-                c[t].addcmul_(c[t - 1], f)
-            torch.tanh(c[t], out=tanh_c[t])
-            torch.mul(tanh_c[t], o, out=h[t])
+                product(hs[t - 1], W, out=zs[t])
+            call("lstm_forward", B, D, H, xs[t], self.W_x, self.b, cs[t], zs[t], cs[t + 1], tanh_cs[t], hs[t])
 
-        loss, accuracy, dh = head_gradients(h[-1], self.W_ph, self.b_p, target)
+        result, dh = head_backward(hs[-1], self.W_ph, self.b_p, target)
 
-        sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
-        tanh_backward = torch.ops.aten.tanh_backward.grad_input
-        W_T = self.W_h.T.contiguous()
-        dz = torch.empty_like(z)
+        self.W_x.grad = torch.zeros_like(self.W_x)
+        self.b.grad = torch.zeros_like(self.b)
+        W_T = W.T.contiguous()
         dc = torch.zeros_like(dh)
         for t in range(T - 1, -1, -1):
-            i, f, o, g = z[t].chunk(4, dim=1)
-            di, df, do, dg = dz[t].chunk(4, dim=1)
-            dc += torch.ops.aten.tanh_backward(dh * o, tanh_c[t])
-            sigmoid_backward(dh * tanh_c[t], o, grad_input=do)
-            sigmoid_backward(dc * g, i, grad_input=di)
-            tanh_backward(dc * i, g, grad_input=dg)
-            if t == 0:
-                df.zero_()  # c_0 = 0
-                break
-            sigmoid_backward(dc * c[t - 1], f, grad_input=df)
-            dc *= f
-            torch.mm(dz[t], W_T, out=dh)
-
-        all_dz = dz.flatten(0, 1)
-        self.W_h.grad = h[:-1].flatten(0, 1).T @ dz[1:].flatten(0, 1)
-        self.W_x.grad = xt.T @ all_dz
-        self.b.grad = all_dz.sum(0)
-        return loss, accuracy
+            call("lstm_backward", B, D, H, xs[t], cs[t], tanh_cs[t], dh, dc, zs[t], self.W_x.grad, self.b.grad)
+            if t:
+                product(zs[t], W_T, out=dh)  # zs[t] is dz_t now
+        self.W_h.grad = torch.empty_like(self.W_h)
+        product(h[:-1].flatten(0, 1).T, z[1:].flatten(0, 1).to(dtype), out=self.W_h.grad)
+        return result

@@ -9,7 +9,8 @@ Shapes: B batch, T time steps, D input dim, H hidden dim, O classes.
 import torch
 from torch import Tensor, nn
 
-from dlreport.models.head import head_gradients, normal
+from dlreport.kernels import call, product
+from dlreport.models.head import head_backward, normal
 
 
 class VanillaRNN(nn.Module):
@@ -31,32 +32,36 @@ class VanillaRNN(nn.Module):
         return h @ self.W_ph + self.b_o
 
     @torch.no_grad()
-    def loss_backward(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean cross entropy and accuracy (scalars) of x [B, T, D], target [B]; fills every parameter's .grad.
+    def loss_backward(self, x: Tensor, target: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Mean cross entropy and accuracy [2] of x [B, T, D], target [B]; fills every parameter's .grad. On the CPU.
 
         The gradients of this loss by the chain rule, the same numbers as autograd's to rounding: with a_t the
         argument of tanh, da_t = dh_t * (1 - h_t^2) and dh_{t-1} = da_t W_hh^T. The weight gradient is one product
-        over all time steps instead of a sum of T small ones.
+        over all time steps instead of a sum of T small ones. `dtype` is that of the products over the hidden state.
         """
         B, T, D = x.shape
-        xt = x.transpose(0, 1).reshape(T * B, D)
-        # a_t starts as the input's share, [T, B, H]; the hidden share is added in place and tanh makes it h_t.
-        h = torch.addmm(self.b_h, xt, self.W_hx).view(T, B, -1)
-        h[0].tanh_()
-        for t in range(1, T):
-            h[t].addmm_(h[t - 1], self.W_hh).tanh_()
+        H = self.W_hh.shape[0]
+        xs = x.transpose(0, 1).contiguous().unbind(0)
+        W = self.W_hh.to(dtype)
+        h = x.new_empty(T, B, H)
+        hs = h.unbind(0)
+        hs[0].zero_()
+        for t in range(T):
+            if t:
+                product(hs[t - 1], W, out=hs[t])
+            call("rnn_forward", B, D, H, xs[t], self.W_hx, self.b_h, hs[t])
 
-        loss, accuracy, dh = head_gradients(h[-1], self.W_ph, self.b_o, target)
+        result, dh = head_backward(hs[-1], self.W_ph, self.b_o, target)
 
-        W_T = self.W_hh.T.contiguous()
+        self.W_hx.grad = torch.zeros_like(self.W_hx)
+        self.b_h.grad = torch.zeros_like(self.b_h)
+        W_T = W.T.contiguous()
         da = torch.empty_like(h)
-        for t in range(T - 1, 0, -1):
-            torch.ops.aten.tanh_backward.grad_input(dh, h[t], grad_input=da[t])
-            torch.mm(da[t], W_T, out=dh)
-        torch.ops.aten.tanh_backward.grad_input(dh, h[0], grad_input=da[0])
-
-        all_da = da.flatten(0, 1)
-        self.W_hh.grad = h[:-1].flatten(0, 1).T @ da[1:].flatten(0, 1)
-        self.W_hx.grad = xt.T @ all_da
-        self.b_h.grad = all_da.sum(0)
-        return loss, accuracy
+        das = da.unbind(0)
+        for t in range(T - 1, -1, -1):
+            call("rnn_backward", B, D, H, xs[t], hs[t], dh, das[t], self.W_hx.grad, self.b_h.grad)
+            if t:
+                product(das[t], W_T, out=dh)
+        self.W_hh.grad = torch.empty_like(self.W_hh)
+        product(h[:-1].flatten(0, 1).T, da[1:].flatten(0, 1).to(dtype), out=self.W_hh.grad)
+        return result

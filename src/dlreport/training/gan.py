@@ -7,8 +7,8 @@ from torch import Tensor
 
 from dlreport.config import Gan
 from dlreport.errors import UserError
-from dlreport.models.gan import Discriminator, Generator, discriminator_loss, generator_loss
-from dlreport.runtime import prepare, select_device
+from dlreport.models.gan import Discriminator, Generator, discriminator_gradients, generator_gradients
+from dlreport.runtime import DTYPES, check_precision, prepare, select_device
 from dlreport.streams import stream
 from dlreport.training.progress import log, progress
 
@@ -26,7 +26,7 @@ def snapshot_epochs(settings: Gan) -> list[int]:
 
 
 def train_gan(
-    pixels: Tensor, settings: Gan, seed: int, device: str, keep: Callable[[int, Generator], None]
+    pixels: Tensor, settings: Gan, seed: int, device: str, precision: str, keep: Callable[[int, Generator], None]
 ) -> tuple[Generator, Discriminator, Losses]:
     """Train on uint8 images [N, 28, 28]; `keep(epoch, generator)` is called at each of `snapshot_epochs`.
 
@@ -39,12 +39,19 @@ def train_gan(
             "and BatchNorm needs two; choose another size"
         )
     where = select_device(device)
+    check_precision(precision, where)
     prepare(settings.threads)
     generator = Generator(settings.latent_dim, stream(seed, "gan", "init", "generator")).to(where)
     discriminator = Discriminator(stream(seed, "gan", "init", "discriminator")).to(where)
     adam = {"lr": settings.learning_rate, "betas": tuple(settings.betas), "fused": True}
     generator_adam = torch.optim.Adam(generator.parameters(), **adam)
     discriminator_adam = torch.optim.Adam(discriminator.parameters(), **adam)
+    dtype = DTYPES[precision]
+    for_discriminator, for_generator = discriminator_gradients, generator_gradients
+    if where.type == "cuda":  # as CUDA graphs: launching their kernels one by one would cost more than they compute
+        for_discriminator, for_generator = (
+            torch.compile(gradients, mode="reduce-overhead") for gradients in (for_discriminator, for_generator)
+        )
     order, noise = stream(seed, "gan", "order"), stream(seed, "gan", "noise")
     images = normalise(pixels).to(where)  # the whole set at once: 188 MB for the 60,000
     kept_at = set(snapshot_epochs(settings))
@@ -53,25 +60,19 @@ def train_gan(
     def latents(count: int) -> Tensor:
         return torch.randn(count, settings.latent_dim, generator=noise).to(where)
 
+    def update(adam: torch.optim.Adam, gradients: list[Tensor]) -> None:
+        for parameter, gradient in zip(adam.param_groups[0]["params"], gradients, strict=True):
+            parameter.grad = gradient
+        adam.step()
+
+    @torch.no_grad()
     def train_batch(real: Tensor) -> Tensor:
         """One step of each network; returns the losses (discriminator, generator) [2], left on the device."""
-        count = len(real)
-        with torch.no_grad():
-            fake = generator(latents(count))
-        # One batch through D for both: exact, since D has no BatchNorm.
-        logits = discriminator.logits(torch.cat([real, fake]))
-        d_loss = discriminator_loss(logits[:count], logits[count:])
-        discriminator_adam.zero_grad()
-        d_loss.backward()
-        discriminator_adam.step()
-
-        discriminator.requires_grad_(False)  # the generator's step needs no gradient of D's weights
-        g_loss = generator_loss(discriminator.logits(generator(latents(count))))
-        generator_adam.zero_grad()
-        g_loss.backward()
-        generator_adam.step()
-        discriminator.requires_grad_(True)
-        return torch.stack([d_loss.detach(), g_loss.detach()])
+        d_loss, gradients = for_discriminator(discriminator, generator, real, latents(len(real)), dtype)
+        update(discriminator_adam, gradients)
+        g_loss, gradients = for_generator(discriminator, generator, latents(len(real)), dtype)
+        update(generator_adam, gradients)
+        return torch.stack([d_loss, g_loss])
 
     keep(0, generator)
     for epoch in progress(range(1, settings.epochs + 1), "GAN"):

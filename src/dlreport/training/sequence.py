@@ -1,20 +1,27 @@
 """Training of one sequence model on palindromes of one length. Report, part 1, "Training"."""
 
+import math
 import multiprocessing
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dlreport.config import Sequence
 from dlreport.data import palindromes
 from dlreport.errors import UserError
+from dlreport.kernels import why_unavailable
 from dlreport.models import SEQUENCE_MODELS
-from dlreport.runtime import prepare, select_device
+from dlreport.runtime import check_precision, prepare, select_device
 from dlreport.streams import stream
+from dlreport.training.engines import autograd_step, has_kernels, kernel_step
 from dlreport.training.progress import log, progress, start_logging
+
+BLOCK = 64  # steps whose data are drawn at once
 
 
 @dataclass(frozen=True)
@@ -42,35 +49,70 @@ def build_model(cell: Cell, hidden_dim: int, generator: torch.Generator) -> torc
     return SEQUENCE_MODELS[cell.model](1, hidden_dim, palindromes.DIGITS, generator)
 
 
-def train_replicate(cell: Cell, settings: Sequence, seed: int, device: str, replicate: int) -> SequenceRun:
-    """Train one run on one thread, from its own streams for initialisation and data.
+def train(
+    cell: Cell, settings: Sequence, seed: int, device: torch.device, precision: str, replicates: Iterable[int]
+) -> list[SequenceRun]:
+    """Train these replicates in this process, each from its own streams for initialisation and data.
 
-    Raises UserError naming the step if the loss is no longer finite (looked at when a line is logged).
+    On a CPU one after the other, elsewhere all at once. Raises UserError naming the step if a loss is no longer
+    finite (looked at when a line is logged).
     """
-    where = select_device(device)
-    name = f"{cell} replicate {replicate}"
-    model = build_model(cell, settings.hidden_dim, stream(seed, "sequence", str(cell), replicate, "init")).to(where)
-    data = stream(seed, "sequence", str(cell), replicate, "data")
-    optimizer = torch.optim.RMSprop(model.parameters(), lr=settings.learning_rate, foreach=True)
-    clipped = settings.clip.mode == "effective"  # as_reported computes what off does: see config.Clip
+    if has_kernels(device):
+        return [_train(cell, settings, seed, device, precision, [replicate])[0] for replicate in replicates]
+    return _train(cell, settings, seed, device, precision, list(replicates))
+
+
+def _train(
+    cell: Cell, settings: Sequence, seed: int, device: torch.device, precision: str, replicates: list[int]
+) -> list[SequenceRun]:
+    def streams(use: str) -> list[torch.Generator]:
+        return [stream(seed, "sequence", str(cell), replicate, use) for replicate in replicates]
+
+    models = [build_model(cell, settings.hidden_dim, generator).to(device) for generator in streams("init")]
+    if has_kernels(device):
+        (model,) = models
+        train_batch = kernel_step(model, settings, precision)
+    else:
+        train_batch = autograd_step(models, settings, precision)
+    data = _batches(cell, settings, streams("data"), device)
     # Kept on the device: reading a number each step would wait for it.
-    loss = torch.empty(settings.steps, device=where)
-    accuracy = torch.empty(settings.steps, device=where)
+    results = torch.empty(settings.steps, 2, len(replicates), device=device)
 
     last = settings.steps - 1
-    for step in progress(range(settings.steps), name, position=replicate):
-        x, target = palindromes.sample(settings.batch_size, cell.length, data)
-        loss[step], accuracy[step] = model.loss_backward(x.to(where), target.to(where))
-        if clipped:
-            torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip.max_norm)
-        optimizer.step()
+    for step in progress(range(settings.steps), f"{cell} replicate {replicates[0]}", position=replicates[0]):
+        results[step] = train_batch(*next(data))
         if step % settings.log_every == 0 or step == last:
-            log.info("%s step %d loss %.4g accuracy %.4f", name, step, loss[step], accuracy[step])
-            if not loss[step].isfinite():
-                raise UserError(f"{name}: the loss is {loss[step]:g} at step {step}; lower sequence.learning_rate")
+            for replicate, (loss, accuracy) in zip(replicates, results[step].T.tolist(), strict=True):
+                log.info("%s replicate %d step %d loss %.4g accuracy %.4f", cell, replicate, step, loss, accuracy)
+                if not math.isfinite(loss):
+                    raise UserError(
+                        f"{cell} replicate {replicate}: the loss is {loss:g} at step {step}; "
+                        "lower sequence.learning_rate"
+                    )
 
-    weights = {key: value.cpu().numpy() for key, value in model.state_dict().items()}
-    return SequenceRun(weights, loss.cpu().numpy(), accuracy.cpu().numpy())
+    curves = results.cpu().numpy()
+    return [
+        SequenceRun(
+            {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()},
+            *np.ascontiguousarray(curves[:, :, k].T),
+        )
+        for k, model in enumerate(models)
+    ]
+
+
+def _batches(
+    cell: Cell, settings: Sequence, streams: list[torch.Generator], device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches x [R, B, T, 1], target [R, B] without end, a replicate from each stream; x lies time-major in memory.
+
+    Drawn BLOCK steps at a time: for short palindromes a call of the generator costs as much as a step computes.
+    """
+    B = settings.batch_size
+    while True:
+        drawn = [palindromes.sample(BLOCK * B, cell.length, generator) for generator in streams]
+        x = torch.stack([x.view(BLOCK, B, -1, 1).transpose(1, 2) for x, _ in drawn], dim=1).contiguous()
+        target = torch.stack([target.view(BLOCK, B) for _, target in drawn], dim=1)
+        yield from zip(x.to(device).transpose(2, 3), target.to(device), strict=True)
 
 
 def _start_worker() -> None:
@@ -78,19 +120,25 @@ def _start_worker() -> None:
     prepare(threads=1)
 
 
-def train_replicates(cell: Cell, settings: Sequence, seed: int, device: str, workers: int) -> list[SequenceRun]:
-    """Train `settings.replicates` runs in up to `workers` processes of one thread each, in replicate order.
+def train_replicates(
+    cell: Cell, settings: Sequence, seed: int, device: str, precision: str, workers: int
+) -> list[SequenceRun]:
+    """Train `settings.replicates` runs in replicate order, on a CPU in up to `workers` processes of one thread each.
 
     A replicate's numbers depend on its own index and streams alone: not on `workers`, nor on how many others run.
     """
-    train = partial(train_replicate, cell, settings, seed, device)
-    workers = min(workers, settings.replicates)
+    where = select_device(device)
+    check_precision(precision, where)
+    if where.type == "cpu" and (reason := why_unavailable()):
+        log.warning("%s; training by autograd, several times slower and different in the last digits", reason)
+    workers = min(workers, settings.replicates) if has_kernels(where) else 1
+    run = partial(train, cell, settings, seed, where, precision)
     if workers == 1:
         prepare(threads=1)
-        return [train(replicate) for replicate in range(settings.replicates)]
+        return run(range(settings.replicates))
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker) as pool:
-        return list(pool.map(train, range(settings.replicates)))
+        return [trained for (trained,) in pool.map(run, ([replicate] for replicate in range(settings.replicates)))]
 
 
 def mean_accuracy(accuracy: np.ndarray, average_from: int) -> float:
