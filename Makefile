@@ -19,9 +19,9 @@ $(READY): requirements.txt pyproject.toml
 
 setup: $(READY)  ## make the virtual environment .venv with the pinned versions
 
-repro: $(READY)  ## reproduce the whole report: runs what is out of date
+repro: $(READY)  ## reproduce the whole report: runs what is out of date; with JOBS=2 two stages at once
 	@python stages/check_params.py
-	dvc repro
+	$(if $(JOBS),python tools/repro.py --jobs '$(JOBS)',dvc repro)
 
 test: $(READY)  ## run the tests
 	pytest

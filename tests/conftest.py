@@ -1,9 +1,12 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 
+import scratch
 from dlreport.config import Params, load_params
 from dlreport.data.mnist import decode
 from dlreport.runtime import prepare
@@ -42,3 +45,14 @@ def digits(sample_dir: Path) -> torch.Tensor:
     """The excerpt's 384 training images, uint8 [384, 28, 28]."""
     files = [(sample_dir / f"train-{kind}-ubyte").read_bytes() for kind in ("images-idx3", "labels-idx1")]
     return decode(*files, "train")["images"]
+
+
+@pytest.fixture(scope="session")
+def serial(tmp_path_factory) -> tuple[Path, str]:
+    """A tiny copy of the project after its first `dvc repro`, and what that printed. To change it, copy it."""
+    project = tmp_path_factory.mktemp("serial") / "project"
+    scratch.make(project)
+    command, env = [sys.executable, "-m", "dvc", "repro"], scratch.environment(project)
+    result = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return project, result.stdout

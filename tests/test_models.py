@@ -1,10 +1,10 @@
-"""The models against PyTorch's own cells, and the written-out backward pass against autograd."""
+"""The models against PyTorch's own cells."""
 
 import math
 
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.func import functional_call
@@ -15,16 +15,6 @@ from dlreport.models.head import accuracy, cross_entropy
 
 MODELS = list(SEQUENCE_MODELS)
 SIZES = [(1, 1), (1, 6), (3, 1), (2, 2), (5, 9), (32, 19)]  # batch, time steps
-
-sizes = st.fixed_dictionaries(
-    {
-        "B": st.integers(1, 6),
-        "T": st.integers(1, 8),
-        "D": st.integers(1, 3),
-        "H": st.integers(1, 7),
-        "classes": st.integers(2, 10),
-    }
-)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -97,69 +87,6 @@ def test_forward_and_gradients_equal_pytorchs_own_cell(name, B, T, D):
         torch.testing.assert_close(
             mapped_gradients[key].detach(), reference.get_parameter(key).grad, rtol=1e-10, atol=1e-12
         )
-
-
-def by_autograd(model: nn.Module, x: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list]:
-    logits = model(x)
-    loss = F.cross_entropy(logits, target)
-    share = (logits.argmax(1) == target).double().mean()
-    return loss.detach(), share, list(torch.autograd.grad(loss, [*model.parameters()]))
-
-
-@pytest.mark.parametrize("name", MODELS)
-@given(sizes)
-@example({"B": 1, "T": 1, "D": 1, "H": 1, "classes": 2})
-@example({"B": 4, "T": 19, "D": 1, "H": 16, "classes": 10})
-@example({"B": 128, "T": 9, "D": 1, "H": 128, "classes": 10})
-def test_loss_backward_equals_autograd(name, size):
-    """In float32, to the rounding of float32, against autograd in float64."""
-    B, T, D, H, classes = size.values()
-    model = small_model(name, D, H, classes)
-    if H > 16:
-        for parameter in model.parameters():
-            parameter.data /= 8  # keeps the sums over H of the size that they have in the small ones
-    x, target = batch(B, T, D, classes)
-    loss, share, gradients = by_autograd(model, x, target)
-
-    own_loss, own_share = model.float().loss_backward(x.float(), target)
-
-    assert own_loss.item() == pytest.approx(loss.item(), rel=1e-5)
-    assert own_share.item() == pytest.approx(share.item(), abs=1e-6)
-    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-        scale = gradient.abs().max().item()
-        torch.testing.assert_close(parameter.grad.double(), gradient, rtol=1e-4, atol=1e-5 * scale + 1e-9)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_loss_backward_in_bf16_is_near_float32(name):
-    """bfloat16 keeps 8 bits of a number, 1 part in 256. Slow where there are no such products, but it runs."""
-    model = small_model(name, H=16).float()
-    x, target = (value.float() if value.is_floating_point() else value for value in batch(32, 6))
-    exact_loss, _ = model.loss_backward(x, target)
-    exact = [parameter.grad for parameter in model.parameters()]
-
-    loss, _ = model.loss_backward(x, target, torch.bfloat16)
-
-    assert loss.item() != exact_loss.item()
-    assert loss.item() == pytest.approx(exact_loss.item(), rel=0.01)
-    for parameter, gradient in zip(model.parameters(), exact, strict=True):
-        assert parameter.grad.dtype == torch.float32
-        assert (parameter.grad - gradient).norm() < 0.03 * gradient.norm()
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_loss_backward_replaces_old_gradients_and_leaves_the_weights(name):
-    model = small_model(name).float()
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    x, target = batch(4, 5)
-    x = x.float()
-    model.loss_backward(x, target)
-    first = [parameter.grad.clone() for parameter in model.parameters()]
-    model.loss_backward(x, target)
-    for gradient, parameter in zip(first, model.parameters(), strict=True):
-        assert torch.equal(gradient, parameter.grad)
-    for key, value in model.state_dict().items():
-        assert torch.equal(value, before[key])
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -183,10 +183,10 @@ def test_windows_of_a_small_example():
     }
 
 
-@pytest.mark.parametrize(("log_every", "step"), [(1, 1), (4, 4), (100, 29)])
-def test_a_loss_that_is_not_finite_ends_the_run_at_the_next_line(tiny, log_every, step):
+@pytest.mark.parametrize("log_every", [1, 100])
+def test_a_loss_that_is_not_finite_ends_the_run_naming_its_step(tiny, log_every):
     settings = tiny.model_copy(update={"learning_rate": 1e38, "log_every": log_every})
-    with pytest.raises(UserError, match=rf"LSTM-5 replicate 2: the loss is nan at step {step}; ") as error:
+    with pytest.raises(UserError, match=r"LSTM-5 replicate 2: the loss is (nan|inf) at step 1; ") as error:
         train(settings, replicate=2)
     assert "sequence.learning_rate" in str(error.value)
 

@@ -6,8 +6,6 @@ Shapes: B batch, H hidden dim, O classes.
 import torch
 from torch import Tensor, nn
 
-from dlreport.kernels import call
-
 
 def normal(generator: torch.Generator, *shape: int) -> nn.Parameter:
     """A parameter drawn from N(0, 1)."""
@@ -22,16 +20,3 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 def accuracy(logits: Tensor, target: Tensor) -> Tensor:
     """Share of the batch whose largest logit is the target; logits [B, O], target [B] -> scalar."""
     return (logits.argmax(1) == target).float().mean()
-
-
-def head_backward(h: Tensor, W: nn.Parameter, b: nn.Parameter, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Loss and accuracy [2], and dloss/dh [B, H], of logits = h W + b; fills W.grad and b.grad. h [B, H], target [B].
-
-    d cross_entropy / d logits = (softmax(logits) - onehot(target)) / B.
-    """
-    result = torch.empty(2)
-    dlogits = torch.addmm(b, h, W)
-    call("cross_entropy", *dlogits.shape, target, dlogits, result)
-    W.grad = h.T @ dlogits
-    b.grad = dlogits.sum(0)
-    return result, dlogits @ W.T

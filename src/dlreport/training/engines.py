@@ -1,26 +1,41 @@
-"""One training step of a sequence model, in the two forms there are: ours on a CPU, autograd's everywhere.
+"""Training of a sequence model by blocks of steps, in the two forms there are: ours on a CPU, autograd's everywhere.
 
-Shapes: R replicates, B batch, T time steps, D input dim.
-  A step takes x [R, B, T, D] and target [R, B], updates the weights, and returns loss and accuracy [2, R].
+Shapes: K steps, R replicates, B batch, T time steps, D input dim.
+  `train` takes x [K, R, T, B, D] and target [K, R, B], updates the models' weights step by step, and returns loss and
+  accuracy before each update [K, 2, R].
 """
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from dlreport import native
 from dlreport.config import Sequence
-from dlreport.kernels import call, why_unavailable
 from dlreport.models.head import accuracy, cross_entropy
-from dlreport.runtime import DTYPES
+from dlreport.models.lstm import LSTM
 
 ALPHA, EPSILON = 0.99, 1e-8  # RMSprop's, PyTorch's defaults
-Step = Callable[[Tensor, Tensor], Tensor]
 
 
-def has_kernels(device: torch.device) -> bool:
-    """Whether `kernel_step` can run: on a CPU, with a C compiler."""
-    return device.type == "cpu" and why_unavailable() is None
+class Native:
+    """Ours in C, for one replicate (R = 1) on one thread of a CPU."""
+
+    def __init__(self, model: nn.Module, settings: Sequence, precision: str):
+        self.lstm = isinstance(model, LSTM)
+        input_dim, hidden_dim, _, _, output_dim = (parameter.shape[0] for parameter in model.parameters())
+        self.shapes = input_dim, hidden_dim, output_dim
+        self.precision = precision
+        self.rmsprop = settings.learning_rate, ALPHA, EPSILON
+        self.max_norm = settings.clip.max_norm if settings.clip.mode == "effective" else 0.0
+        self.weights = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+        self.squares, self.gradients = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        sizes = [parameter.numel() for parameter in model.parameters()]
+        for parameter, part in zip(model.parameters(), self.weights.split(sizes), strict=True):
+            parameter.data = part.view_as(parameter)
+
+    def train(self, x: Tensor, target: Tensor) -> Tensor:
+        state = self.weights, self.squares, self.gradients
+        options = self.shapes, self.precision, self.rmsprop, self.max_norm, state
+        return native.train(self.lstm, x[:, 0], target[:, 0], *options)[..., None]
 
 
 def clip(gradients: list[Tensor], max_norm: float) -> None:
@@ -31,57 +46,47 @@ def clip(gradients: list[Tensor], max_norm: float) -> None:
         gradient.mul_(factor.view(-1, *[1] * (gradient.dim() - 1)))
 
 
-def kernel_step(model: nn.Module, settings: Sequence, precision: str) -> Step:
-    """Ours: the model's own backward pass and RMSprop, for one replicate (R = 1) in one thread of a CPU."""
-    squares = [torch.zeros_like(parameter) for parameter in model.parameters()]
-    dtype = DTYPES[precision]
-
-    @torch.no_grad()
-    def step(x: Tensor, target: Tensor) -> Tensor:
-        result = model.loss_backward(x[0], target[0], dtype)
-        parameters = list(model.parameters())
-        if settings.clip.mode == "effective":
-            clip([parameter.grad[None] for parameter in parameters], settings.clip.max_norm)
-        for parameter, square in zip(parameters, squares, strict=True):
-            N = parameter.numel()
-            call("rmsprop", N, parameter.grad, settings.learning_rate, ALPHA, EPSILON, square, parameter.data)
-        return result[:, None]
-
-    return step
-
-
-def autograd_step(models: list[nn.Module], settings: Sequence, precision: str) -> Step:
-    """Autograd's, for all replicates at once: their weights stacked to [R, ...], and written back by each step.
+class Autograd:
+    """Autograd's, for all replicates at once on any device: their weights, stacked to [R, ...], become the models'.
 
     On CUDA one compiled graph: at batch 128 the launches of its many small kernels would cost more than they compute.
     """
-    weights = {name: value.detach() for name, value in torch.func.stack_module_state(models)[0].items()}
-    squares = {name: torch.zeros_like(value) for name, value in weights.items()}
-    for name, value in weights.items():
-        for replicate, model in enumerate(models):
-            model.get_parameter(name).data = value[replicate]
-    device = next(iter(weights.values())).device
 
-    def loss(weights: dict[str, Tensor], x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            logits = torch.func.functional_call(models[0], weights, (x,)).float()
+    def __init__(self, models: list[nn.Module], settings: Sequence, precision: str):
+        self.model, self.settings, self.precision = models[0], settings, precision
+        stacked, _ = torch.func.stack_module_state(models)
+        self.weights = {name: value.detach() for name, value in stacked.items()}
+        self.squares = {name: torch.zeros_like(value) for name, value in self.weights.items()}
+        for name, value in self.weights.items():
+            for replicate, model in enumerate(models):
+                model.get_parameter(name).data = value[replicate]
+        self.device = value.device
+        self.gradients = torch.func.vmap(torch.func.grad(self.loss, has_aux=True))
+        self.step = self.eager_step
+        if self.device.type == "cuda":
+            for tensor in (*self.weights.values(), *self.squares.values()):
+                torch._dynamo.mark_static_address(tensor)  # a CUDA graph may update only such tensors in place
+            self.step = torch.compile(self.eager_step, mode="reduce-overhead")
+
+    def loss(self, weights: dict[str, Tensor], x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Of one replicate; x [T, B, D], target [B] -> loss, and loss and accuracy [2]."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = torch.func.functional_call(self.model, weights, (x.transpose(0, 1),)).float()
         value = cross_entropy(logits, target)
         return value, torch.stack([value.detach(), accuracy(logits, target)])
 
-    gradients_of = torch.func.vmap(torch.func.grad(loss, has_aux=True))
-
-    def step(x: Tensor, target: Tensor) -> Tensor:
-        gradients, result = gradients_of(weights, x, target)
-        if settings.clip.mode == "effective":
-            clip(list(gradients.values()), settings.clip.max_norm)
+    def eager_step(self, x: Tensor, target: Tensor) -> Tensor:
+        """One step; x [R, T, B, D], target [R, B] -> loss and accuracy [2, R]."""
+        gradients, result = self.gradients(self.weights, x, target)
+        if self.settings.clip.mode == "effective":
+            clip(list(gradients.values()), self.settings.clip.max_norm)
         for name, gradient in gradients.items():
-            squares[name].mul_(ALPHA).addcmul_(gradient, gradient, value=1 - ALPHA)
-            weights[name].addcdiv_(gradient, squares[name].sqrt().add_(EPSILON), value=-settings.learning_rate)
+            square = self.squares[name].mul_(ALPHA).addcmul_(gradient, gradient, value=1 - ALPHA)
+            self.weights[name].addcdiv_(gradient, square.sqrt() + EPSILON, value=-self.settings.learning_rate)
         return result.T
 
-    if device.type != "cuda":
-        return step
-    for tensor in (*weights.values(), *squares.values()):
-        torch._dynamo.mark_static_address(tensor)  # they are updated in place, which a CUDA graph allows only so
-    compiled = torch.compile(step, mode="reduce-overhead")
-    return lambda x, target: compiled(x, target).clone()  # the graph's own output is overwritten by its next run
+    def train(self, x: Tensor, target: Tensor) -> Tensor:
+        results = torch.empty(len(x), 2, x.shape[1], device=self.device)
+        for k in range(len(x)):
+            results[k] = self.step(x[k], target[k])  # a copy: a CUDA graph writes over its output when it runs again
+        return results

@@ -25,6 +25,43 @@ def snapshot_epochs(settings: Gan) -> list[int]:
     return [*range(0, settings.epochs, settings.snapshot_every), settings.epochs]
 
 
+def gan_step(
+    generator: Generator, discriminator: Discriminator, settings: Gan, noise: torch.Generator, precision: str
+) -> Callable[[Tensor], Tensor]:
+    """A training step: takes real images [B, P], updates both networks, returns the losses (discriminator, generator).
+
+    The losses [2] stay on the networks' device: reading a number each step would wait for it.
+    """
+    device = next(generator.parameters()).device
+    dtype = DTYPES[precision]
+    adam = {"lr": settings.learning_rate, "betas": tuple(settings.betas), "fused": True}
+    generator_adam = torch.optim.Adam(generator.parameters(), **adam)
+    discriminator_adam = torch.optim.Adam(discriminator.parameters(), **adam)
+    for_discriminator, for_generator = discriminator_gradients, generator_gradients
+    if device.type == "cuda":  # as CUDA graphs: launching their kernels one by one would cost more than they compute
+        for_discriminator, for_generator = (
+            torch.compile(gradients, mode="reduce-overhead") for gradients in (for_discriminator, for_generator)
+        )
+
+    def latents(count: int) -> Tensor:
+        return torch.randn(count, settings.latent_dim, generator=noise).to(device)
+
+    def update(adam: torch.optim.Adam, gradients: list[Tensor]) -> None:
+        for parameter, gradient in zip(adam.param_groups[0]["params"], gradients, strict=True):
+            parameter.grad = gradient
+        adam.step()
+
+    @torch.no_grad()
+    def step(real: Tensor) -> Tensor:
+        d_loss, gradients = for_discriminator(discriminator, generator, real, latents(len(real)), dtype)
+        update(discriminator_adam, gradients)
+        g_loss, gradients = for_generator(discriminator, generator, latents(len(real)), dtype)
+        update(generator_adam, gradients)
+        return torch.stack([d_loss, g_loss])
+
+    return step
+
+
 def train_gan(
     pixels: Tensor, settings: Gan, seed: int, device: str, precision: str, keep: Callable[[int, Generator], None]
 ) -> tuple[Generator, Discriminator, Losses]:
@@ -43,36 +80,11 @@ def train_gan(
     prepare(settings.threads)
     generator = Generator(settings.latent_dim, stream(seed, "gan", "init", "generator")).to(where)
     discriminator = Discriminator(stream(seed, "gan", "init", "discriminator")).to(where)
-    adam = {"lr": settings.learning_rate, "betas": tuple(settings.betas), "fused": True}
-    generator_adam = torch.optim.Adam(generator.parameters(), **adam)
-    discriminator_adam = torch.optim.Adam(discriminator.parameters(), **adam)
-    dtype = DTYPES[precision]
-    for_discriminator, for_generator = discriminator_gradients, generator_gradients
-    if where.type == "cuda":  # as CUDA graphs: launching their kernels one by one would cost more than they compute
-        for_discriminator, for_generator = (
-            torch.compile(gradients, mode="reduce-overhead") for gradients in (for_discriminator, for_generator)
-        )
-    order, noise = stream(seed, "gan", "order"), stream(seed, "gan", "noise")
+    order = stream(seed, "gan", "order")
+    train_batch = gan_step(generator, discriminator, settings, stream(seed, "gan", "noise"), precision)
     images = normalise(pixels).to(where)  # the whole set at once: 188 MB for the 60,000
     kept_at = set(snapshot_epochs(settings))
     losses: Losses = {"discriminator": [], "generator": []}
-
-    def latents(count: int) -> Tensor:
-        return torch.randn(count, settings.latent_dim, generator=noise).to(where)
-
-    def update(adam: torch.optim.Adam, gradients: list[Tensor]) -> None:
-        for parameter, gradient in zip(adam.param_groups[0]["params"], gradients, strict=True):
-            parameter.grad = gradient
-        adam.step()
-
-    @torch.no_grad()
-    def train_batch(real: Tensor) -> Tensor:
-        """One step of each network; returns the losses (discriminator, generator) [2], left on the device."""
-        d_loss, gradients = for_discriminator(discriminator, generator, real, latents(len(real)), dtype)
-        update(discriminator_adam, gradients)
-        g_loss, gradients = for_generator(discriminator, generator, latents(len(real)), dtype)
-        update(generator_adam, gradients)
-        return torch.stack([d_loss, g_loss])
 
     keep(0, generator)
     for epoch in progress(range(1, settings.epochs + 1), "GAN"):

@@ -1,7 +1,8 @@
 """Progress: a bar on a terminal, plain lines in a log."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -18,3 +19,10 @@ def progress(items: Iterable[int], label: str, position: int = 0) -> Iterable[in
     """Iterate with a tqdm bar if stderr is a terminal; log lines are then written above the bar."""
     with logging_redirect_tqdm():
         yield from tqdm(items, desc=label, position=position, disable=None, mininterval=0.5, leave=False)
+
+
+@contextmanager
+def steps_bar(total: int, label: str, position: int = 0) -> Iterator[tqdm]:
+    """A bar to be moved by `update`, under the same conditions."""
+    with logging_redirect_tqdm(), tqdm(total=total, desc=label, position=position, disable=None, leave=False) as bar:
+        yield bar

@@ -2,7 +2,6 @@
 
 import math
 import multiprocessing
-from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,14 +13,14 @@ from torch import Tensor
 from dlreport.config import Sequence
 from dlreport.data import palindromes
 from dlreport.errors import UserError
-from dlreport.kernels import why_unavailable
 from dlreport.models import SEQUENCE_MODELS
+from dlreport.native import why_unavailable
 from dlreport.runtime import check_precision, prepare, select_device
 from dlreport.streams import stream
-from dlreport.training.engines import autograd_step, has_kernels, kernel_step
-from dlreport.training.progress import log, progress, start_logging
+from dlreport.training.engines import Autograd, Native
+from dlreport.training.progress import log, start_logging, steps_bar
 
-BLOCK = 64  # steps whose data are drawn at once
+BLOCK = 64  # steps between two returns to Python: enough for their cost, and that of drawing data, not to count
 
 
 @dataclass(frozen=True)
@@ -50,69 +49,53 @@ def build_model(cell: Cell, hidden_dim: int, generator: torch.Generator) -> torc
 
 
 def train(
-    cell: Cell, settings: Sequence, seed: int, device: torch.device, precision: str, replicates: Iterable[int]
+    cell: Cell, settings: Sequence, seed: int, device: torch.device, precision: str, replicates: list[int]
 ) -> list[SequenceRun]:
     """Train these replicates in this process, each from its own streams for initialisation and data.
 
-    On a CPU one after the other, elsewhere all at once. Raises UserError naming the step if a loss is no longer
-    finite (looked at when a line is logged).
+    By the native engine on a CPU where it is available (one replicate at a time), else by autograd's. Raises UserError
+    naming the step if a loss is no longer finite.
     """
-    if has_kernels(device):
-        return [_train(cell, settings, seed, device, precision, [replicate])[0] for replicate in replicates]
-    return _train(cell, settings, seed, device, precision, list(replicates))
+    native = device.type == "cpu" and why_unavailable(precision) is None
+    if native and len(replicates) > 1:
+        return [train(cell, settings, seed, device, precision, [replicate])[0] for replicate in replicates]
 
-
-def _train(
-    cell: Cell, settings: Sequence, seed: int, device: torch.device, precision: str, replicates: list[int]
-) -> list[SequenceRun]:
     def streams(use: str) -> list[torch.Generator]:
         return [stream(seed, "sequence", str(cell), replicate, use) for replicate in replicates]
 
     models = [build_model(cell, settings.hidden_dim, generator).to(device) for generator in streams("init")]
-    if has_kernels(device):
-        (model,) = models
-        train_batch = kernel_step(model, settings, precision)
-    else:
-        train_batch = autograd_step(models, settings, precision)
-    data = _batches(cell, settings, streams("data"), device)
-    # Kept on the device: reading a number each step would wait for it.
-    results = torch.empty(settings.steps, 2, len(replicates), device=device)
+    data = streams("data")
+    engine = Native(models[0], settings, precision) if native else Autograd(models, settings, precision)
+    results = torch.empty(settings.steps, 2, len(replicates))
+    with steps_bar(settings.steps, f"{cell} replicate {replicates[0]}", position=replicates[0]) as bar:
+        for start in range(0, settings.steps, BLOCK):
+            steps = range(start, min(start + BLOCK, settings.steps))
+            x, target = draw(cell.length, settings.batch_size, len(steps), data)
+            results[start : steps.stop] = engine.train(x.to(device), target.to(device))
+            bar.update(len(steps))
+            _report(cell, replicates, results, steps, settings)
+    curves = np.ascontiguousarray(results.permute(2, 1, 0).numpy())
+    weights = [{name: value.cpu().numpy() for name, value in model.state_dict().items()} for model in models]
+    return [SequenceRun(named, *curve) for named, curve in zip(weights, curves, strict=True)]
 
-    last = settings.steps - 1
-    for step in progress(range(settings.steps), f"{cell} replicate {replicates[0]}", position=replicates[0]):
-        results[step] = train_batch(*next(data))
-        if step % settings.log_every == 0 or step == last:
-            for replicate, (loss, accuracy) in zip(replicates, results[step].T.tolist(), strict=True):
+
+def draw(length: int, batch_size: int, steps: int, streams: list[torch.Generator]) -> tuple[Tensor, Tensor]:
+    """The data of the next K steps, a replicate from each stream: x [K, R, T, B, 1], target [K, R, B]."""
+    drawn = [palindromes.sample(steps * batch_size, length, generator) for generator in streams]
+    x = torch.stack([x.view(steps, batch_size, -1, 1).transpose(1, 2) for x, _ in drawn], dim=1)
+    return x, torch.stack([target.view(steps, batch_size) for _, target in drawn], dim=1)
+
+
+def _report(cell: Cell, replicates: list[int], results: Tensor, steps: range, settings: Sequence) -> None:
+    """Log the lines that are due among these steps; refuse a loss that is no number."""
+    for step in steps:
+        for replicate, (loss, accuracy) in zip(replicates, results[step].T.tolist(), strict=True):
+            if step % settings.log_every == 0 or step == settings.steps - 1:
                 log.info("%s replicate %d step %d loss %.4g accuracy %.4f", cell, replicate, step, loss, accuracy)
-                if not math.isfinite(loss):
-                    raise UserError(
-                        f"{cell} replicate {replicate}: the loss is {loss:g} at step {step}; "
-                        "lower sequence.learning_rate"
-                    )
-
-    curves = results.cpu().numpy()
-    return [
-        SequenceRun(
-            {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()},
-            *np.ascontiguousarray(curves[:, :, k].T),
-        )
-        for k, model in enumerate(models)
-    ]
-
-
-def _batches(
-    cell: Cell, settings: Sequence, streams: list[torch.Generator], device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches x [R, B, T, 1], target [R, B] without end, a replicate from each stream; x lies time-major in memory.
-
-    Drawn BLOCK steps at a time: for short palindromes a call of the generator costs as much as a step computes.
-    """
-    B = settings.batch_size
-    while True:
-        drawn = [palindromes.sample(BLOCK * B, cell.length, generator) for generator in streams]
-        x = torch.stack([x.view(BLOCK, B, -1, 1).transpose(1, 2) for x, _ in drawn], dim=1).contiguous()
-        target = torch.stack([target.view(BLOCK, B) for _, target in drawn], dim=1)
-        yield from zip(x.to(device).transpose(2, 3), target.to(device), strict=True)
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"{cell} replicate {replicate}: the loss is {loss:g} at step {step}; lower sequence.learning_rate"
+                )
 
 
 def _start_worker() -> None:
@@ -129,13 +112,16 @@ def train_replicates(
     """
     where = select_device(device)
     check_precision(precision, where)
-    if where.type == "cpu" and (reason := why_unavailable()):
+    if where.type != "cpu":
+        workers = 1
+    elif reason := why_unavailable(precision):
         log.warning("%s; training by autograd, several times slower and different in the last digits", reason)
-    workers = min(workers, settings.replicates) if has_kernels(where) else 1
+        workers = 1
+    workers = min(workers, settings.replicates)
     run = partial(train, cell, settings, seed, where, precision)
     if workers == 1:
         prepare(threads=1)
-        return run(range(settings.replicates))
+        return run(list(range(settings.replicates)))
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker) as pool:
         return [trained for (trained,) in pool.map(run, ([replicate] for replicate in range(settings.replicates)))]

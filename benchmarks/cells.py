@@ -1,0 +1,72 @@
+"""The cells of the report that are timed, the work in one training step of each, and the images that the GAN needs."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+MNIST = Path(__file__).resolve().parents[1] / "data/mnist/train.pt"
+PEERS = {"VanillaRNN": "nn.RNN", "LSTM": "nn.LSTM", "GAN": "torch GAN"}  # torch's own form of each, by the cell's kind
+CLASSES = 10
+LATENT = 100
+GENERATOR = (LATENT, 128, 256, 512, 1024, 784)
+DISCRIMINATOR = (784, 512, 256, 1)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of the report: a sequence model at a palindrome length, or the GAN (length None)."""
+
+    kind: str  # "VanillaRNN" | "LSTM" | "GAN"
+    length: int | None = None
+    hidden: int = 128
+    batch: int = 128
+
+    @property
+    def name(self) -> str:
+        return self.kind if self.length is None else f"{self.kind}-{self.length}"
+
+    @property
+    def steps(self) -> int:
+        """Training steps in the report: 50,000, or 250 epochs of 469 batches."""
+        return 250 * 469 if self.kind == "GAN" else 50_000
+
+
+CELLS = [Cell(kind, length) for kind in ("VanillaRNN", "LSTM") for length in (5, 10, 15, 20)] + [Cell("GAN")]
+
+
+def read_mnist() -> dict:
+    """The training set: "images" uint8 [60000, 28, 28] and "labels" [60000]; UserError if it is not there yet."""
+    from dlreport.errors import UserError
+    from dlreport.io import read_tensors
+
+    if not MNIST.is_file():
+        raise UserError(f"{MNIST}: missing; run `dvc repro prepare_mnist` first")
+    return read_tensors(MNIST)
+
+
+def flops(cell: Cell) -> int:
+    """Floating-point operations of the matrix products that one training step cannot do without.
+
+    A product [m, k] x [k, n] counts 2 m k n; the elementwise work (tanh, sigmoid, BatchNorm, the optimizer) counts
+    nothing. A layer of B rows and w weights takes 2 B w forward, 2 B w for its weight gradient and 2 B w for the
+    gradient of its input, each only where somebody needs it.
+
+    Sequence models, T = length - 1 steps read, w_h = H x G weights (G = H, or 4H for the LSTM):
+      the hidden product at all steps but the first, where h = 0: forward, weight and input gradients;
+      the input product [B, 1] x [1, G] at every step: forward and weight gradient, none for the digits;
+      the output layer on the last step: all three.
+    GAN:
+      D's step: G forward on B; D forward and weight gradients on 2B rows, real and fake; input gradients in D for all
+      layers but the first, since none goes on to G;
+      G's step: G and D forward on B; input gradients through all of D, without D's weight gradients; G's weight
+      gradients, and its input gradients for all layers but the first.
+    """
+    B, H = cell.batch, cell.hidden
+    if cell.kind == "GAN":
+        g, d = ([inputs * outputs for inputs, outputs in pairwise(widths)] for widths in (GENERATOR, DISCRIMINATOR))
+        d_step = sum(g) + 2 * (2 * sum(d) + sum(d[1:]))
+        g_step = sum(g) + 2 * sum(d) + sum(g) + sum(g[1:])
+        return 2 * B * (d_step + g_step)
+    gates = 4 * H if cell.kind == "LSTM" else H
+    steps = cell.length - 1
+    return 2 * B * (3 * (steps - 1) * H * gates + 2 * steps * gates + 3 * H * CLASSES)

@@ -1,0 +1,105 @@
+"""PyTorch's own best ordinary form of each cell, and the plain matrix product that is the floor under all of them."""
+
+from collections.abc import Callable
+
+import torch
+from cells import CLASSES, LATENT, Cell, read_mnist
+from notebook_gan import discriminator_network, generator_network
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dlreport.data import palindromes
+
+GEMM_SIZE = 2048
+
+
+class Recurrent(nn.Module):
+    """nn.RNN or nn.LSTM, one layer, with a Linear on the last output. x [T, B, 1] -> logits [B, O]."""
+
+    def __init__(self, layer: type[nn.RNNBase], hidden: int):
+        super().__init__()
+        self.recurrent = layer(1, hidden)
+        self.head = nn.Linear(hidden, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        output, _ = self.recurrent(x)
+        return self.head(output[-1])
+
+
+def build_sequence(cell: Cell) -> Callable[[int], None]:
+    """nn.RNN or nn.LSTM under autograd; loss and accuracy of every step are kept as tensors."""
+    model = Recurrent({"VanillaRNN": nn.RNN, "LSTM": nn.LSTM}[cell.kind], cell.hidden)
+    optimizer = torch.optim.RMSprop(model.parameters(), lr=0.001, foreach=True)
+    data = torch.Generator().manual_seed(0)
+
+    def run(count: int) -> None:
+        kept = torch.empty(count, 2)
+        for row in kept:
+            x, target = palindromes.sample(cell.batch, cell.length, data)
+            logits = model(x.transpose(0, 1))
+            loss = functional.cross_entropy(logits, target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            row[0] = loss.detach()
+            row[1] = (logits.detach().argmax(1) == target).float().mean()
+
+    return run
+
+
+def build_gan(cell: Cell) -> Callable[[int], None]:
+    """MNIST as one normalised tensor, no graph for G in D's step, fused Adam, the losses kept as tensors."""
+    images = read_mnist()["images"].flatten(1).float().div_(127.5).sub_(1)
+    generator, discriminator = generator_network(), discriminator_network()
+    adam = {"lr": 2e-4, "betas": (0.5, 0.999), "fused": True}
+    generator_adam = torch.optim.Adam(generator.parameters(), **adam)
+    discriminator_adam = torch.optim.Adam(discriminator.parameters(), **adam)
+    bce = functional.binary_cross_entropy_with_logits
+
+    def step(real: Tensor) -> tuple[Tensor, Tensor]:
+        size = len(real)
+        ones, zeros = torch.ones(size, 1), torch.zeros(size, 1)
+        with torch.no_grad():
+            fake = generator(torch.randn(size, LATENT))
+        logits = discriminator(torch.cat([real, fake]))  # both at once: D has no BatchNorm
+        d_loss = bce(logits[:size], ones) + bce(logits[size:], zeros)
+        discriminator_adam.zero_grad()
+        d_loss.backward()
+        discriminator_adam.step()
+
+        discriminator.requires_grad_(False)
+        g_loss = bce(discriminator(generator(torch.randn(size, LATENT))), ones)
+        generator_adam.zero_grad()
+        g_loss.backward()
+        generator_adam.step()
+        discriminator.requires_grad_(True)
+        return d_loss.detach(), g_loss.detach()
+
+    def epochs():
+        while True:
+            yield from torch.randperm(len(images)).split(cell.batch)
+
+    batches = epochs()
+
+    def run(count: int) -> None:
+        kept = torch.empty(count, 2)
+        for row in kept:
+            row[0], row[1] = step(images[next(batches)])
+
+    return run
+
+
+def build(cell: Cell) -> Callable[[int], None]:
+    """A function that runs the next n training steps."""
+    return build_gan(cell) if cell.kind == "GAN" else build_sequence(cell)
+
+
+def build_gemm(cell: Cell) -> Callable[[int], None]:
+    """n products of two square fp32 matrices: the rate that the cell's products can hope for. The cell is not used."""
+    left, right, out = (torch.ones(GEMM_SIZE, GEMM_SIZE) for _ in range(3))
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            torch.mm(left, right, out=out)
+
+    return run

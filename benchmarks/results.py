@@ -1,0 +1,67 @@
+"""From measured times to the entries and ratios of results.json. None stands for what was not measured."""
+
+import importlib.metadata
+import platform
+from pathlib import Path
+from statistics import median
+
+import torch
+from cells import PEERS, Cell, flops
+from harness import Competitor, cores
+from peers import GEMM_SIZE
+
+
+def ratio(numerator: float | None, denominator: float | None) -> float | None:
+    return round(numerator / denominator, 4) if numerator and denominator else None
+
+
+def summarise(cell: Cell, measured: dict[Competitor, float]) -> dict:
+    """The cell's entry in results.json, from ms a step by competitor."""
+    best = "2 threads" if cell.kind == "GAN" else "x2"
+    ms = {str(competitor): value for competitor, value in measured.items()}
+    ours, notebook = ms.get(f"ours {best}"), ms.get("notebook 2 threads")
+    peers: dict[str, float] = {}
+    for competitor, value in measured.items():
+        if competitor.name in (PEERS[cell.kind], "JAX"):
+            peers[competitor.name] = min(value, peers.get(competitor.name, value))
+    fastest = min(peers, key=peers.get, default=None)
+    gflops = {c.arrangement: 2 * GEMM_SIZE**3 / value / 1e6 for c, value in measured.items() if c.name == "gemm"}
+    floor = {at: flops(cell) / rate / 1e6 for at, rate in gflops.items()}
+    return {
+        "name": cell.name,
+        "ms": ours,
+        "ratio_to_notebook": ratio(notebook, ours),
+        "ms_bf16": ms.get(f"ours bf16 {best}"),
+        "notebook_ms": notebook,
+        "peers_ms": peers,
+        "fastest_peer": fastest,
+        "fastest_peer_ratio": ratio(peers.get(fastest), ours),
+        "floor_ms": floor.get(best),
+        "floor_ratio": ratio(ours, floor.get(best)),
+        "floor_ratio_one_thread": ratio(ms.get("ours 1"), floor.get("1")),
+        "gflops": gflops,
+        "measured_ms": ms,
+    }
+
+
+def total_ratio(entries: dict[str, dict], cells: list[Cell], ours: str) -> float | None:
+    """Notebook over ours, each summed over the steps of all `cells`; None unless all of them were measured."""
+    rows = [(cell.steps, entries.get(cell.name, {})) for cell in cells]
+    if not all(row.get(ours) and row.get("notebook_ms") for _, row in rows):
+        return None
+    return ratio(sum(n * row["notebook_ms"] for n, row in rows), sum(n * row[ours] for n, row in rows))
+
+
+def machine(entries: list[dict], jax: bool) -> dict:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    at = sorted({arrangement for entry in entries for arrangement in entry["gflops"]})
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": len(cores()),
+        "torch": torch.__version__,
+        "jax": importlib.metadata.version("jax") if jax else None,
+        "gflops": {key: median(e["gflops"][key] for e in entries if key in e["gflops"]) for key in at},
+    }

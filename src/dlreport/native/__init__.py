@@ -1,0 +1,97 @@
+"""Training steps in C (train.c) for sequence models on a CPU: compiled when first used, with torch's own BLAS."""
+
+import ctypes
+import functools
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+# No -ffast-math: it would let the compiler assume that there is no NaN, and a loss that is NaN must be seen. The two
+# -fno- flags only drop the errno and the trap flags of float operations, which nobody reads, so that loops vectorise.
+FLAGS = ["-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC"]
+PRODUCTS = {"fp32": "sgemm_", "bf16": "gemm_bf16bf16f32_"}  # BLAS's names for them; the second is MKL's own
+
+
+class NativeError(Exception):
+    """There is no C compiler or no BLAS to call; the message says which."""
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    # Into a directory of this process's own, in about a second: nothing stale, nothing to clean up.
+    source = Path(__file__).with_name("train.c")
+    with tempfile.TemporaryDirectory() as directory:
+        target = Path(directory) / "train.so"
+        command = [os.environ.get("CC", "cc"), *FLAGS, str(source), "-o", str(target), "-lm"]
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True)
+            return ctypes.CDLL(str(target))
+        except subprocess.CalledProcessError as error:
+            raise NativeError(f"{command[0]} failed: {error.stderr.strip()[:200]}") from error
+        except OSError as error:
+            raise NativeError(f"no C compiler: {error}") from error
+
+
+@functools.cache
+def _product(precision: str) -> int:
+    """Address of the matrix product in the library that PyTorch has loaded."""
+    name = PRODUCTS[precision]
+    for library in (Path(torch.__file__).parent / "lib").glob("libtorch_cpu.*"):
+        if hasattr(found := ctypes.CDLL(str(library)), name):
+            return ctypes.cast(found[name], ctypes.c_void_p).value
+    raise NativeError(f"this PyTorch has no {name}")
+
+
+@functools.cache
+def why_unavailable(precision: str) -> str | None:
+    """None if `train` can be called, else the reason."""
+    try:
+        _product(precision)
+        _library()
+    except NativeError as error:
+        return str(error)
+    return None
+
+
+def _address(tensor: Tensor, *shape: int) -> ctypes.c_void_p:
+    dtype = torch.int64 if tensor.dtype == torch.int64 else torch.float32
+    if tensor.shape != shape or tensor.dtype != dtype or not tensor.is_cpu or not tensor.is_contiguous():
+        raise TypeError(f"expected contiguous {dtype} {shape} on the CPU, found {tensor.dtype} {tuple(tensor.shape)}")
+    return ctypes.c_void_p(tensor.data_ptr())
+
+
+def train(
+    lstm: bool,
+    x: Tensor,
+    target: Tensor,
+    shapes: tuple[int, int, int],
+    precision: str,
+    rmsprop: tuple[float, float, float],
+    max_norm: float,
+    state: tuple[Tensor, Tensor, Tensor],
+) -> Tensor:
+    """K steps of RMSprop: x [K, T, B, D], target [K, B] -> loss and accuracy before each update [K, 2].
+
+    `shapes` are D, H, O; `rmsprop` learning rate, alpha, epsilon; `max_norm` 0 for no clipping. `state`, each flat and
+    changed in place: the parameters in the order of the model's, their running squares, the last step's gradients.
+    Raises MemoryError.
+    """
+    K, T, B, _ = x.shape
+    D, H, O = shapes  # noqa: E741
+    count = (D + H + 1) * (4 * H if lstm else H) + (H + 1) * O
+    results = torch.empty(K, 2)
+    failed = _library().train(
+        *(int(lstm), int(precision == "bf16"), K, B, T, D, H, O),
+        *(_address(x, K, T, B, D), _address(target, K, B)),
+        *(ctypes.c_float(value) for value in (*rmsprop, max_norm)),
+        *(_address(tensor, count) for tensor in state),
+        _address(results, K, 2),
+        *(ctypes.c_void_p(_product(name)) for name in ("fp32", precision)),
+    )
+    if failed:
+        raise MemoryError("not enough memory for a training step; lower sequence.batch_size or sequence.hidden_dim")
+    return results

@@ -1,0 +1,149 @@
+/* One time step of the VanillaRNN and of the LSTM, forward and back, and the loss. Shapes: see train.c. */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+/* BLAS's general matrix product, in Fortran's convention; a and b are float, or bfloat16 for gemm_bf16bf16f32 */
+typedef void Gemm(const char *ta, const char *tb, const int *m, const int *n, const int *k, const float *alpha,
+                  const void *a, const int *lda, const void *b, const int *ldb, const float *beta, float *c,
+                  const int *ldc);
+
+typedef struct {
+    int lstm, B, T, D, H, O, G;
+    int bf16;           /* the products over the hidden state in bfloat16, with sums in float32 */
+    Gemm *sgemm, *gemm; /* for the output layer, and for those: the same but with bf16 */
+} Net;
+
+/* The parameters, or their gradients, one after the other as in the model's parameters() */
+typedef struct {
+    float *W_x, *W_h, *b, *W_p, *b_p; /* [D, G] [H, G] [G] [H, O] [O] */
+} Parameters;
+
+static Parameters split(const Net *net, float *all) {
+    Parameters p;
+    p.W_x = all;
+    p.W_h = p.W_x + net->D * net->G;
+    p.b = p.W_h + net->H * net->G;
+    p.W_p = p.b + net->G;
+    p.b_p = p.W_p + net->H * net->O;
+    return p;
+}
+
+/* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2: returns e^r - 1 by a polynomial (coefficients: Cephes, expf)
+ * and 2^n in *power. */
+static inline float reduced_exponential(float x, float *power) {
+    const float rounder = 12582912.0f; /* 1.5 * 2^23: adding it leaves round(x) in the low bits of the sum */
+    x = x > 88.0f ? 88.0f : x;
+    x = x < -87.0f ? -87.0f : x;
+    float shifted = x * 1.44269504f + rounder, n = shifted - rounder;
+    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    uint32_t bits;
+    memcpy(&bits, &shifted, 4);
+    bits = (bits << 23) + 0x3f800000u;
+    memcpy(power, &bits, 4);
+    return p * r * r + r;
+}
+
+static inline float sigmoid(float x) {
+    float power, q = reduced_exponential(-x, &power);
+    return 1.0f / (1.0f + (power * q + power));
+}
+
+/* With m = e^(-2|x|) - 1, which keeps its digits near zero: tanh |x| = -m / (m + 2). */
+static inline float hyperbolic_tangent(float x) {
+    float power, q = reduced_exponential(-2.0f * fabsf(x), &power);
+    float m = power * q + (power - 1.0f);
+    return copysignf(m / (m + 2.0f), x);
+}
+
+/* row [N] += bias + x_b W_x, for one sequence: x_b [D], W_x [D, N] */
+static inline void add_input(int D, int N, const float *x, const float *W_x, const float *bias, float *restrict row) {
+    for (int j = 0; j < N; j++) row[j] += bias[j] + x[0] * W_x[j];
+    for (int d = 1; d < D; d++)
+        for (int j = 0; j < N; j++) row[j] += x[d] * W_x[d * N + j];
+}
+
+/* d_bias [N] += row,  dW_x [D, N] += x_b^T row */
+static inline void add_input_gradient(int D, int N, const float *x, const float *row, float *restrict dW_x,
+                                      float *restrict d_bias) {
+    for (int j = 0; j < N; j++) {
+        d_bias[j] += row[j];
+        dW_x[j] += x[0] * row[j];
+    }
+    for (int d = 1; d < D; d++)
+        for (int j = 0; j < N; j++) dW_x[d * N + j] += x[d] * row[j];
+}
+
+/* One time step of M sequences. z [M, G] comes as h_{t-1} W_h and c_before as c_{t-1} (zeros at the first step).
+ * LSTM: leaves the gates in z, and c, tanh(c), h [M, H]. VanillaRNN: leaves h; c_before, c and tanh_c are not used. */
+static void cell_forward(const Net *net, int M, const float *x, const Parameters *p, const float *restrict c_before,
+                         float *restrict z, float *restrict c, float *restrict tanh_c, float *restrict h) {
+    const int D = net->D, H = net->H, G = net->G;
+    for (int m = 0; m < M; m++, x += D, z += G, h += H) {
+        add_input(D, G, x, p->W_x, p->b, z);
+        if (!net->lstm) {
+            for (int j = 0; j < H; j++) h[j] = hyperbolic_tangent(z[j]);
+            continue;
+        }
+        for (int j = 0; j < 3 * H; j++) z[j] = sigmoid(z[j]);
+        for (int j = 3 * H; j < 4 * H; j++) z[j] = hyperbolic_tangent(z[j]);
+        for (int j = 0; j < H; j++) {
+            float i = z[j], f = z[H + j], o = z[2 * H + j], g = z[3 * H + j];
+            c[j] = g * i + c_before[j] * f;
+            tanh_c[j] = hyperbolic_tangent(c[j]);
+            h[j] = tanh_c[j] * o;
+        }
+        c_before += H, c += H, tanh_c += H;
+    }
+}
+
+/* Back through it, from dh [M, H] = dloss/dh_t: leaves dloss/d(gate arguments) in z and adds to the gradients of W_x
+ * and b. LSTM: dc comes as what reaches c_t by way of c_{t+1}, and leaves as what reaches c_{t-1} by way of c_t. */
+static void cell_backward(const Net *net, int M, const float *x, const Parameters *gradient,
+                          const float *restrict c_before, const float *restrict tanh_c, const float *restrict h,
+                          const float *restrict dh, float *restrict dc, float *restrict z) {
+    const int D = net->D, H = net->H, G = net->G;
+    for (int m = 0; m < M; m++, x += D, z += G, h += H, dh += H) {
+        if (!net->lstm) {
+            for (int j = 0; j < H; j++) z[j] = dh[j] * (1.0f - h[j] * h[j]);
+        } else {
+            for (int j = 0; j < H; j++) {
+                float i = z[j], f = z[H + j], o = z[2 * H + j], g = z[3 * H + j];
+                float d = dc[j] + dh[j] * o * (1.0f - tanh_c[j] * tanh_c[j]);
+                z[j] = d * g * i * (1.0f - i);
+                z[H + j] = d * c_before[j] * f * (1.0f - f);
+                z[2 * H + j] = dh[j] * tanh_c[j] * o * (1.0f - o);
+                z[3 * H + j] = d * i * (1.0f - g * g);
+                dc[j] = d * f;
+            }
+            c_before += H, tanh_c += H, dc += H;
+        }
+        add_input_gradient(D, G, x, z, gradient->W_x, gradient->b);
+    }
+}
+
+/* Mean of -log softmax(logits)[target] and share of correct answers over the batch -> result [2]; logits [B, O] leave
+ * as the loss's gradient, (softmax(logits) - onehot(target)) / B */
+static void cross_entropy(int B, int O, const int64_t *target, float *logits, float *result) {
+    double loss = 0.0;
+    int correct = 0;
+    for (int b = 0; b < B; b++, logits += O) {
+        float sum = 0.0f;
+        int best = 0;
+        for (int j = 1; j < O; j++) best = logits[j] > logits[best] ? j : best;
+        float top = logits[best], at_target = logits[target[b]];
+        for (int j = 0; j < O; j++) sum += logits[j] = expf(logits[j] - top);
+        for (int j = 0; j < O; j++) logits[j] /= sum * B;
+        logits[target[b]] -= 1.0f / B;
+        loss += logf(sum) + top - at_target;
+        correct += best == target[b];
+    }
+    result[0] = loss / B;
+    result[1] = (float)correct / B;
+}

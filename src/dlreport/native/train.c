@@ -1,0 +1,201 @@
+/* Training steps of a sequence model on one thread of a CPU, whole: nothing else runs between the products.
+ *
+ * Why C: a step is some forty products of a hundred microseconds. In PyTorch each of the small operations between them
+ * costs 10 to 50 more, most of it spent on fetching PyTorch's own code, which the products' data drive out of the
+ * cache. The products themselves are the BLAS that PyTorch was built with.
+ *
+ * Shapes, all arrays row-major and contiguous: B batch, T time steps, D input dim, H hidden dim, O classes; G = H gate
+ * arguments for the VanillaRNN, 4H for the LSTM (i, f, o, g); N <= B different first inputs, M any number of rows.
+ * The equations are those of models/rnn.py and models/lstm.py, their backward passes are here.
+ */
+#include "cell.h"
+
+#include <stdlib.h>
+
+/* C [m, n] (+)= op(A) op(B) with op(A) [m, k] and op(B) [k, n]; op transposes where `ta` or `tb` is 'T' */
+static void product(Gemm *gemm, char ta, char tb, int m, int n, int k, const void *A, const void *B, float add,
+                    float *C) {
+    /* To Fortran's columns, row-major arrays are transposed: C' = op(B)' op(A)'. */
+    const float one = 1.0f;
+    const int lda = ta == 'T' ? m : k, ldb = tb == 'T' ? k : n;
+    gemm(&tb, &ta, &n, &m, &k, &one, B, &ldb, A, &lda, &add, C, &n);
+}
+
+/* A matrix as the products over the hidden state take it: itself, or rounded to bfloat16 in `copy` */
+static const void *operand(const Net *net, size_t count, const float *matrix, uint16_t *copy) {
+    if (!net->bf16) return matrix;
+    for (size_t j = 0; j < count; j++) {
+        uint32_t bits;
+        memcpy(&bits, matrix + j, 4);
+        copy[j] = (bits + 0x7fff + (bits >> 16 & 1)) >> 16; /* to nearest, ties to even */
+    }
+    return copy;
+}
+
+/* What a step computes on its way. The first state follows from the first input alone, so sequences that begin alike
+ * (there are ten digits) share it: it is computed, and its products are taken, once for each of the N beginnings. */
+typedef struct {
+    float *x_0, *z_0, *c_0, *tanh_c_0, *h_0, *dh_0, *dc_0; /* [N, D] [N, G], the others [N, H]: of the first step */
+    float *zeros;                                          /* [N, H]: c before it */
+    int *group;                                            /* [B]: which of the N each sequence is */
+    float *z, *c, *tanh_c, *h;                             /* [T, B, G], the others [T, B, H]: of all steps; at t = 0
+                                                              z is free for [N, G], c and h repeat c_0 and h_0 */
+    float *dh, *dc, *W_T, *logits;                         /* [B, H] [B, H] [G, H] [B, O] */
+    uint16_t *W_copy, *W_T_copy, *h_copy, *h_0_copy, *z_copy; /* as bfloat16 */
+} Work;
+
+/* rows [N, D]: the different rows of x [B, D] in the order in which they come; group [B]; returns N */
+static int distinct(int B, int D, const float *x, float *rows, int *group) {
+    int N = 0;
+    for (int b = 0; b < B; b++, x += D) {
+        int k = 0;
+        while (k < N && memcmp(rows + k * D, x, D * sizeof(float))) k++;
+        if (k == N) memcpy(rows + N++ * D, x, D * sizeof(float));
+        group[b] = k;
+    }
+    return N;
+}
+
+/* all [B, width] = rows[group] */
+static void gather(int B, int width, const int *group, const float *rows, float *all) {
+    for (int b = 0; b < B; b++) memcpy(all + b * width, rows + group[b] * width, width * sizeof(float));
+}
+
+/* rows [N, width] = the sums of `all` [B, width] by group */
+static void sum_groups(int B, int N, int width, const int *group, const float *restrict all, float *restrict rows) {
+    memset(rows, 0, (size_t)N * width * sizeof(float));
+    for (int b = 0; b < B; b++)
+        for (int j = 0; j < width; j++) rows[group[b] * width + j] += all[b * width + j];
+}
+
+/* The next `count` elements of `size` bytes behind *end, which moves on to a multiple of 64 bytes */
+static void *take(char **end, size_t count, size_t size) {
+    char *start = *end;
+    *end += (count * size + 63) / 64 * 64;
+    return start;
+}
+
+/* Lay the arrays out from `start` on (with start NULL: only to find the size); returns their end */
+static char *lay_out(const Net *net, Work *w, char *start) {
+    const size_t B = net->B, T = net->T, D = net->D, H = net->H, O = net->O, G = net->G, s = sizeof(float);
+    char *end = start;
+    w->x_0 = take(&end, B * D, s), w->z_0 = take(&end, B * G, s), w->c_0 = take(&end, B * H, s);
+    w->tanh_c_0 = take(&end, B * H, s), w->h_0 = take(&end, B * H, s), w->dh_0 = take(&end, B * H, s);
+    w->dc_0 = take(&end, B * H, s), w->zeros = take(&end, B * H, s), w->group = take(&end, B, sizeof(int));
+    w->z = take(&end, T * B * G, s), w->c = take(&end, T * B * H, s), w->tanh_c = take(&end, T * B * H, s);
+    w->h = take(&end, T * B * H, s), w->dh = take(&end, B * H, s), w->dc = take(&end, B * H, s);
+    w->W_T = take(&end, G * H, s), w->logits = take(&end, B * O, s);
+    if (net->bf16) {
+        w->W_copy = take(&end, G * H, 2), w->W_T_copy = take(&end, G * H, 2), w->h_0_copy = take(&end, B * H, 2);
+        w->h_copy = take(&end, T * B * H, 2), w->z_copy = take(&end, T * B * G, 2);
+    }
+    return end;
+}
+
+/* Loss and accuracy -> result [2], and all gradients, of one batch x [T, B, D], target [B] */
+static void backpropagate(const Net *net, const Work *w, const float *x, const int64_t *target, float *parameters,
+                          float *gradients, float *result) {
+    const int B = net->B, T = net->T, D = net->D, H = net->H, O = net->O, G = net->G;
+    const size_t BH = (size_t)B * H, BG = (size_t)B * G;
+    const Parameters p = split(net, parameters), d = split(net, gradients);
+    Gemm *gemm = net->gemm;
+
+    const int N = distinct(B, D, x, w->x_0, w->group);
+    memset(w->z_0, 0, N * G * sizeof(float));
+    cell_forward(net, N, w->x_0, &p, w->zeros, w->z_0, w->c_0, w->tanh_c_0, w->h_0);
+    gather(B, H, w->group, w->h_0, w->h);
+    if (net->lstm) gather(B, H, w->group, w->c_0, w->c);
+    const void *W = operand(net, H * G, p.W_h, w->W_copy);
+    const void *h_0 = operand(net, N * H, w->h_0, w->h_0_copy);
+    for (int t = 1; t < T; t++) {
+        float *z = w->z + t * BG, *h_before = w->h + (t - 1) * BH;
+        if (t == 1) {
+            product(gemm, 'N', 'N', N, G, H, h_0, W, 0.0f, w->z);
+            gather(B, G, w->group, w->z, z);
+        } else {
+            product(gemm, 'N', 'N', B, G, H, operand(net, BH, h_before, w->h_copy + (t - 1) * BH), W, 0.0f, z);
+        }
+        cell_forward(net, B, x + t * B * D, &p, w->c + (t - 1) * BH, z, w->c + t * BH, w->tanh_c + t * BH,
+                     w->h + t * BH);
+    }
+
+    /* The output layer, in float32 always */
+    const float *h_last = w->h + (T - 1) * BH;
+    for (int b = 0; b < B; b++) memcpy(w->logits + b * O, p.b_p, O * sizeof(float));
+    product(net->sgemm, 'N', 'N', B, O, H, h_last, p.W_p, 1.0f, w->logits);
+    cross_entropy(B, O, target, w->logits, result);
+    product(net->sgemm, 'T', 'N', H, O, B, h_last, w->logits, 0.0f, d.W_p);
+    memset(d.b_p, 0, O * sizeof(float));
+    for (int b = 0; b < B; b++)
+        for (int j = 0; j < O; j++) d.b_p[j] += w->logits[b * O + j];
+    product(net->sgemm, 'N', 'T', B, H, O, w->logits, p.W_p, 0.0f, w->dh);
+
+    /* Back through time. W_h is transposed once: products with a transposed matrix are slower. */
+    for (int i = 0; i < H; i++)
+        for (int j = 0; j < G; j++) w->W_T[j * H + i] = p.W_h[i * G + j];
+    const void *W_T = operand(net, H * G, w->W_T, w->W_T_copy);
+    memset(d.W_x, 0, D * G * sizeof(float));
+    memset(d.b, 0, G * sizeof(float));
+    memset(w->dc, 0, BH * sizeof(float));
+    for (int t = T - 1; t > 0; t--) {
+        float *z = w->z + t * BG;
+        cell_backward(net, B, x + t * B * D, &d, w->c + (t - 1) * BH, w->tanh_c + t * BH, w->h + t * BH, w->dh, w->dc,
+                      z);
+        if (t > 1) product(gemm, 'N', 'N', B, H, G, operand(net, BG, z, w->z_copy + t * BG), W_T, 0.0f, w->dh);
+    }
+    if (T > 1) {
+        sum_groups(B, N, G, w->group, w->z + BG, w->z);
+        const void *dz_1 = operand(net, N * G, w->z, w->z_copy);
+        /* The gradient of W_h: the steps but the first two as one product, and the second with its N beginnings */
+        const void *h = net->bf16 ? (void *)(w->h_copy + BH) : (void *)(w->h + BH);
+        const void *dz = net->bf16 ? (void *)(w->z_copy + 2 * BG) : (void *)(w->z + 2 * BG);
+        product(gemm, 'T', 'N', H, G, N, h_0, dz_1, 0.0f, d.W_h);
+        if (T > 2) product(gemm, 'T', 'N', H, G, (T - 2) * B, h, dz, 1.0f, d.W_h);
+        product(gemm, 'N', 'N', N, H, G, dz_1, W_T, 0.0f, w->dh_0);
+    } else {
+        memset(d.W_h, 0, H * G * sizeof(float));
+        sum_groups(B, N, H, w->group, w->dh, w->dh_0);
+    }
+    sum_groups(B, N, H, w->group, w->dc, w->dc_0);
+    cell_backward(net, N, w->x_0, &d, w->zeros, w->tanh_c_0, w->h_0, w->dh_0, w->dc_0, w->z_0);
+}
+
+/* Scale the gradients, all together, to a norm of at most max_norm */
+static void clip(size_t count, float max_norm, float *gradients) {
+    double square = 0.0;
+    for (size_t j = 0; j < count; j++) square += (double)gradients[j] * gradients[j];
+    float factor = max_norm / ((float)sqrt(square) + 1e-6f);
+    if (factor < 1.0f)
+        for (size_t j = 0; j < count; j++) gradients[j] *= factor;
+}
+
+/* squares = alpha squares + (1 - alpha) gradients^2;  parameters -= rate gradients / (sqrt(squares) + epsilon) */
+static void rmsprop(size_t count, float rate, float alpha, float epsilon, const float *restrict gradients,
+                    float *restrict squares, float *restrict parameters) {
+    for (size_t j = 0; j < count; j++) {
+        squares[j] = alpha * squares[j] + (1.0f - alpha) * gradients[j] * gradients[j];
+        parameters[j] -= rate * gradients[j] / (sqrtf(squares[j]) + epsilon);
+    }
+}
+
+/* K training steps: x [K, T, B, D], target [K, B] -> results [K, 2], loss and accuracy of each step before its update.
+ * `parameters`, their running `squares` and their `gradients` (of the last step, when done) are flat. max_norm 0: no
+ * clipping. Returns 0, or 1 if there is not enough memory. */
+int train(int lstm, int bf16, int K, int B, int T, int D, int H, int O, const float *x, const int64_t *target,
+          float rate, float alpha, float epsilon, float max_norm, float *parameters, float *squares, float *gradients,
+          float *results, Gemm *sgemm, Gemm *gemm) {
+    const Net net = {lstm, B, T, D, H, O, lstm ? 4 * H : H, bf16, sgemm, gemm};
+    const size_t count = (size_t)(D + H + 1) * net.G + (size_t)(H + 1) * O;
+    Work work;
+    char *memory = malloc((size_t)(lay_out(&net, &work, NULL) - (char *)NULL) + 64);
+    if (!memory) return 1;
+    lay_out(&net, &work, memory + (64 - (uintptr_t)memory % 64) % 64);
+    memset(work.zeros, 0, (size_t)B * H * sizeof(float));
+    for (int k = 0; k < K; k++, x += (size_t)T * B * D, target += B, results += 2) {
+        backpropagate(&net, &work, x, target, parameters, gradients, results);
+        if (max_norm > 0.0f) clip(count, max_norm, gradients);
+        rmsprop(count, rate, alpha, epsilon, gradients, squares, parameters);
+    }
+    free(memory);
+    return 0;
+}

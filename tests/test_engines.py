@@ -1,0 +1,232 @@
+"""The native training step against autograd, and both engines against each other."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from dlreport import native
+from dlreport.config import Sequence
+from dlreport.models import SEQUENCE_MODELS
+from dlreport.training.engines import Autograd, Native
+from dlreport.training.sequence import draw
+
+MODELS = list(SEQUENCE_MODELS)
+
+pytestmark = pytest.mark.skipif(
+    native.why_unavailable("fp32") is not None, reason=f"no native engine: {native.why_unavailable('fp32')}"
+)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def model_of(name: str, D: int = 1, H: int = 8, classes: int = 10, scale: float = 0.7) -> nn.Module:
+    """Weights so small that no gate saturates and no rounding grows from step to step."""
+    model = SEQUENCE_MODELS[name](D, H, classes, seeded())
+    for parameter in model.parameters():
+        nn.init.uniform_(parameter, -scale, scale, generator=seeded(parameter.numel()))
+    return model
+
+
+@pytest.fixture
+def settings(params) -> Sequence:
+    return params.sequence.model_copy(update={"batch_size": 16, "hidden_dim": 8})
+
+
+def with_clip(settings: Sequence, mode: str, max_norm: float) -> Sequence:
+    return settings.model_copy(update={"clip": settings.clip.model_copy(update={"mode": mode, "max_norm": max_norm})})
+
+
+def by_autograd(model: nn.Module, x: torch.Tensor, target: torch.Tensor) -> tuple[float, float, list[torch.Tensor]]:
+    """Loss, accuracy and gradients in float64; x [T, B, D], target [B]."""
+    names, values = zip(*((name, value.detach().double()) for name, value in model.named_parameters()), strict=True)
+    values = [value.requires_grad_() for value in values]
+    logits = torch.func.functional_call(model, dict(zip(names, values, strict=True)), (x.transpose(0, 1).double(),))
+    loss = F.cross_entropy(logits, target)
+    return loss.item(), (logits.argmax(1) == target).double().mean().item(), list(torch.autograd.grad(loss, values))
+
+
+def by_engine(engine: Native, model: nn.Module, x: torch.Tensor, target: torch.Tensor) -> tuple:
+    """The same from one native step; it updates the weights."""
+    shapes = [parameter.shape for parameter in model.parameters()]
+    loss, share = engine.train(x[None, None], target[None, None])[0, :, 0].tolist()
+    parts = engine.gradients.split([shape.numel() for shape in shapes])
+    return loss, share, [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+sizes = st.tuples(st.integers(1, 6), st.integers(1, 8), st.integers(1, 3), st.integers(1, 20), st.integers(2, 10))
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("digits", [2, 1000], ids=["sequences that begin alike", "that do not"])
+@given(sizes)
+@example((1, 1, 1, 1, 2))
+@example((128, 1, 1, 128, 10))
+@example((128, 2, 1, 128, 10))
+@example((128, 9, 1, 128, 10))
+@example((96, 19, 1, 33, 10))
+def test_native_gradients_equal_autograds(params, name, digits, size):
+    """In float32, to the rounding of float32, against float64."""
+    B, T, D, H, classes = size
+    model = model_of(name, D, H, classes, scale=0.7 / max(1, H / 16))
+    x = torch.randint(digits, (T, B, D), generator=seeded(T)).float() / digits
+    target = torch.randint(classes, (B,), generator=seeded(B))
+    loss, share, gradients = by_autograd(model, x, target)
+
+    own_loss, own_share, own = by_engine(Native(model, params.sequence, "fp32"), model, x, target)
+
+    assert own_loss == pytest.approx(loss, rel=1e-5)
+    assert own_share == pytest.approx(share, abs=1e-6)
+    for gradient, mine in zip(gradients, own, strict=True):
+        torch.testing.assert_close(mine.double(), gradient, rtol=1e-4, atol=1e-5 * gradient.abs().max().item() + 1e-9)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("length", [2, 3, 5, 10])
+def test_losses_of_200_steps_agree_with_the_plain_autograd_form(params, name, length):
+    """At the report's own sizes and initialisation.
+
+    Each step from the same weights: a VanillaRNN from N(0, 1) is chaotic, so that a difference in the last digit of
+    the weights is one in the second digit of the loss some fifty steps on.
+    """
+    settings = params.sequence
+    model = SEQUENCE_MODELS[name](1, settings.hidden_dim, 10, seeded(3))
+    engine = Native(model, settings, "fp32")
+    data = [seeded(4)]
+    plain, ours = [], []
+    for _ in range(200):
+        x, target = draw(length, settings.batch_size, 1, data)
+        with torch.no_grad():
+            plain.append(F.cross_entropy(model(x[0, 0].transpose(0, 1)), target[0, 0]).item())
+        ours.append(engine.train(x, target)[0, 0, 0].item())
+    # Rounding grows by the steps of time too: by the tenth a few sequences in a batch differ.
+    assert ours == pytest.approx(plain, rel=1e-5 if length < 10 else 2e-2)
+    median = sorted(abs(a - b) / b for a, b in zip(ours, plain, strict=True))[100]
+    assert median < (1e-6 if length < 10 else 2e-3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("mode", ["as_reported", "effective"])
+def test_a_block_of_steps_equals_torchs_rmsprop(settings, name, mode):
+    settings = with_clip(settings, mode, 0.05)
+    model, plain = model_of(name), model_of(name)
+    optimizer = torch.optim.RMSprop(plain.parameters(), lr=settings.learning_rate)
+    x, target = draw(6, 16, 20, [seeded(1)])
+    losses = []
+    for k in range(20):
+        loss = F.cross_entropy(plain(x[k, 0].transpose(0, 1)), target[k, 0])
+        optimizer.zero_grad()
+        loss.backward()
+        if mode == "effective":
+            torch.nn.utils.clip_grad_norm_(plain.parameters(), settings.clip.max_norm)
+        optimizer.step()
+        losses.append(loss.item())
+
+    results = Native(model, settings, "fp32").train(x, target)
+
+    assert results[:, 0, 0].tolist() == pytest.approx(losses, rel=1e-4)
+    for mine, theirs in zip(model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("mode", ["off", "effective"])
+def test_autograd_trains_stacked_replicates_as_native_trains_each(settings, name, mode):
+    settings = with_clip(settings, mode, 0.05)
+    models, alone = ([model_of(name, scale=scale) for scale in (0.5, 0.7, 0.9)] for _ in range(2))
+    x, target = draw(5, 16, 15, [seeded(seed) for seed in range(3)])
+
+    together = Autograd(models, settings, "fp32").train(x, target)
+
+    for k, model in enumerate(alone):
+        results = Native(model, settings, "fp32").train(x[:, k : k + 1].contiguous(), target[:, k : k + 1].contiguous())
+        torch.testing.assert_close(together[:, :, k], results[:, :, 0], rtol=1e-4, atol=1e-5)
+        for mine, theirs in zip(models[k].parameters(), model.parameters(), strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_steps_do_not_depend_on_how_they_are_cut_into_blocks(settings, name):
+    whole, cut = model_of(name), model_of(name)
+    x, target = draw(7, 16, 9, [seeded(2)])
+    together = Native(whole, settings, "fp32").train(x, target)
+    engine = Native(cut, settings, "fp32")
+    apart = torch.cat([engine.train(x[part], target[part]) for part in (slice(0, 1), slice(1, 6), slice(6, 9))])
+    assert torch.equal(together, apart)
+    assert all(torch.equal(*pair) for pair in zip(whole.parameters(), cut.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_nothing_is_nan_where_weights_saturate_and_a_nan_is_passed_on(settings, name):
+    model = model_of(name, scale=100)
+    x, target = draw(6, 16, 3, [seeded(5)])
+    assert Native(model, settings, "fp32").train(x, target).isfinite().all()
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+    list(model.parameters())[1].data[0, 0] = torch.nan
+    assert Native(model, settings, "fp32").train(x, target)[:, 0].isnan().all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_bf16_products_are_near_float32s(settings, name):
+    """bfloat16 keeps 8 bits of a number, 1 part in 256. BLAS computes them everywhere, if slowly."""
+    x, target = draw(7, 16, 1, [seeded(6)])
+    exact_loss, _, exact = by_engine(Native(model := model_of(name), settings, "fp32"), model, x[0, 0], target[0, 0])
+    loss, _, gradients = by_engine(Native(model := model_of(name), settings, "bf16"), model, x[0, 0], target[0, 0])
+    assert loss != exact_loss
+    assert loss == pytest.approx(exact_loss, rel=0.01)
+    for mine, theirs in zip(gradients, exact, strict=True):
+        assert (mine - theirs).norm() < 0.02 * theirs.norm()
+
+
+@pytest.mark.parametrize("engine", ["native", "autograd"])
+def test_lstm_learns_in_bf16(settings, engine):
+    settings = settings.model_copy(update={"learning_rate": 0.01, "batch_size": 64})
+    model = SEQUENCE_MODELS["LSTM"](1, 16, 10, seeded(1))
+    trainer = Native(model, settings, "bf16") if engine == "native" else Autograd([model], settings, "bf16")
+    accuracy = trainer.train(*draw(3, 64, 500, [seeded(2)]))[:, 1, 0]
+    assert accuracy[:10].mean() < 0.4
+    assert accuracy[-50:].mean() > 0.9
+
+
+def test_arrays_that_do_not_fit_are_refused(settings):
+    engine = Native(model_of("LSTM"), settings, "fp32")
+    x, target = draw(5, 16, 2, [seeded(1)])
+    for bad in ((x.double(), target), (x, target.int()), (x[:, :, :, :8], target), (x.transpose(2, 3), target)):
+        with pytest.raises(TypeError, match="expected contiguous"):
+            engine.train(*bad)
+
+
+WITHOUT = """
+import sys, torch
+from dlreport import native
+print(native.why_unavailable("fp32"))
+"""
+
+
+@pytest.mark.parametrize(("compiler", "reason"), [("no-such-cc", "no C compiler"), ("false", "false failed")])
+def test_a_missing_or_broken_compiler_is_a_reason_not_an_error(compiler, reason):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], env={**os.environ, "CC": compiler}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(reason)
+
+
+def test_tanh_is_exact_to_the_last_digits(settings):
+    """One step of one unit shows the function itself: logits (tanh(x), 0), and the loss of class 1 is softplus of it."""
+    model = SEQUENCE_MODELS["VanillaRNN"](1, 1, 2, seeded())
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    model.W_hx.data[0, 0] = model.W_ph.data[0, 0] = 1
+    engine = Native(model, settings.model_copy(update={"learning_rate": 1e-30}), "fp32")
+    values = torch.cat([torch.linspace(-12, 12, 241), torch.tensor([1e-30, -1e-5, 1e-3])])
+    losses = engine.train(values.view(-1, 1, 1, 1, 1), torch.ones(len(values), 1, 1, dtype=torch.int64))[:, 0, 0]
+    torch.testing.assert_close(losses, F.softplus(values.tanh()), rtol=5e-7, atol=0)

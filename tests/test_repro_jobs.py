@@ -1,0 +1,182 @@
+"""Stages side by side: the same bytes as `dvc repro`, and an end that is clean however it comes."""
+
+import os
+import re
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import scratch
+from dlreport.config import Params
+
+TOOL = scratch.ROOT / "tools/repro.py"
+
+# A pipeline of the same shape whose stages take no time. Each does what stage.sh says; DVC gives it its name.
+STAGES = """
+stages:
+  check_params: {cmd: sh stage.sh checked, deps: [params.yaml], outs: [checked]}
+  prepare_mnist: {cmd: sh stage.sh mnist, deps: [checked], outs: [mnist]}
+  train_gan: {cmd: sh stage.sh gan, deps: [mnist], outs: [gan]}
+  train_sequence:
+    matrix: {model: [VanillaRNN, LSTM], length: [5]}
+    cmd: sh stage.sh cells/${key}
+    deps: [checked]
+    outs: [{"cells/${key}": {cache: false}}]
+  compare_sequences: {cmd: sh stage.sh table, deps: [cells], outs: [table]}
+"""
+STAGE = """
+echo "workers: $DLREPORT_WORKERS" >&2
+echo "start $DVC_STAGE" >> trace
+case $DVC_STAGE in
+  $SLOW) echo $$ > pid; exec sleep 60;;
+  $BROKEN) echo "error: no luck" >&2; exit 1;;
+  train_sequence*)  # wait for the other one, a minute at most
+    tries=0
+    until [ "$(grep -c 'start train_sequence' trace)" -ge 2 ]; do
+      tries=$((tries + 1)); [ $tries -lt 600 ] || exit 1; sleep 0.1
+    done;;
+esac
+mkdir -p "$(dirname $1)" && echo "$DVC_STAGE" > "$1"
+echo "end $DVC_STAGE" >> trace
+"""
+
+
+def command(*options: str) -> list[str]:
+    return [sys.executable, str(TOOL), *options]
+
+
+def repro(project: Path, *options: str, **environment: str) -> subprocess.CompletedProcess:
+    env = {**scratch.environment(project), "SLOW": "-", "BROKEN": "-", **environment}
+    return subprocess.run(command(*options), cwd=project, env=env, capture_output=True, text=True)
+
+
+def ran(result: subprocess.CompletedProcess) -> list[str]:
+    return re.findall(r"^Running stage '(.+)'$", result.stdout, flags=re.MULTILINE)
+
+
+def dvc_finds_nothing_to_do(project: Path) -> bool:
+    status = [sys.executable, "-m", "dvc", "status"]
+    result = subprocess.run(status, cwd=project, env=scratch.environment(project), capture_output=True, text=True)
+    return result.stdout == "Data and pipelines are up to date.\n"
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    (tmp_path / "params.yaml").write_bytes((scratch.ROOT / "params.yaml").read_bytes())
+    (tmp_path / "dvc.yaml").write_text(STAGES)
+    (tmp_path / "stage.sh").write_text(STAGE)
+    (tmp_path / "src").symlink_to(scratch.ROOT / "src")
+    return tmp_path
+
+
+def test_the_whole_pipeline_ends_in_the_bytes_of_a_serial_run(serial, tmp_path):
+    def results(project: Path) -> dict[str, bytes]:
+        files = [path for name in scratch.RESULTS for path in (project / name, *(project / name).rglob("*"))]
+        return {str(path.relative_to(project)): path.read_bytes() for path in files if path.is_file()}
+
+    project, expected = tmp_path / "project", results(serial[0])
+    scratch.make(project)
+    result = repro(project, "--jobs", "2")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert ran(result)[:3] == ["check_params", "prepare_mnist", "train_gan"]
+    assert re.search(r"^train_sequence@LSTM-5 \| .+ step 59 ", result.stderr, flags=re.MULTILINE)
+    found = results(project)
+    assert sorted(found) == sorted(expected)
+    assert [name for name in found if found[name] != expected[name]] == []
+    assert dvc_finds_nothing_to_do(project)
+
+    again = repro(project, "--jobs", "2")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "Data and pipelines are up to date.\n", "")
+    assert results(project) == expected
+
+
+def test_a_failure_stops_only_what_depends_on_it(project):
+    result = repro(project, "--jobs", "2", BROKEN="train_sequence@LSTM-5")
+    assert result.returncode == 1
+    assert "train_sequence@VanillaRNN-5 | workers: 1\n" in result.stderr
+    assert "train_sequence@LSTM-5 | error: no luck\n" in result.stderr
+    assert result.stderr.splitlines()[-2:] == [
+        "train_sequence@LSTM-5 failed: error: no luck",
+        "error: failed: train_sequence@LSTM-5; not run because of that: compare_sequences",
+    ]
+    trace = (project / "trace").read_text().splitlines()
+    assert "end train_sequence@VanillaRNN-5" in trace
+    assert trace.index("end train_gan") == trace.index("start train_gan") + 1  # it took both slots
+
+    repaired = repro(project, "--jobs", "2")
+    assert repaired.returncode == 0, repaired.stderr
+    assert ran(repaired) == ["train_sequence@LSTM-5", "compare_sequences"]
+    assert dvc_finds_nothing_to_do(project)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_every_process_in_one_line(project, number):
+    env = {**scratch.environment(project), "SLOW": "check_params"}
+    process = subprocess.Popen(command("--jobs", "2"), cwd=project, env=env, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (pid := project / "pid").is_file() or not pid.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(number)
+    lines = process.communicate(timeout=60)[1].splitlines()
+    assert process.returncode == 128 + number
+    assert lines == [
+        "check_params | workers: 1",
+        "error: interrupted; run it again to go on from the stages that are done",
+    ]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+@pytest.mark.parametrize("jobs", ["0", "x"])
+def test_a_bad_number_of_jobs_is_one_line(project, jobs):
+    result = repro(project, f"--jobs={jobs}")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"error: --jobs: expected a whole number from 1 to 9999, found '{jobs}'\n"
+
+
+def test_a_bad_parameter_is_one_line_and_starts_nothing(project):
+    scratch.set_params(project, {"gan.threads": 0})
+    result = repro(project, "--jobs", "2")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert re.fullmatch(r"error: params.yaml: gan.threads: .+\n", result.stderr)
+    assert not (project / "trace").exists()
+
+
+def test_a_bad_dvc_yaml_is_one_line(project):
+    (project / "dvc.yaml").write_text("stages: {a: {cmd: x, outs: [o]}, b: {cmd: y, outs: [o]}}")
+    result = repro(project, "--jobs", "2")
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert result.stderr.startswith("error: output 'o' is specified in:")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # DVC's own
+def test_longest_first_and_slots_kept_for_the_gan(monkeypatch, repository, params: Params):
+    monkeypatch.chdir(repository)
+    new_pipeline = runpy.run_path(str(TOOL))["Pipeline"]
+    lengths = sorted(params.sequence.lengths, reverse=True)
+    cells = [f"train_sequence@{model}-{length}" for model in ("LSTM", "VanillaRNN") for length in lengths]
+
+    two = new_pipeline(jobs=2, gan_threads=2)
+    assert two.waiting[: 3 + len(cells)] == ["check_params", "prepare_mnist", "train_gan", *cells]
+    assert two.waiting[-1] == "report"
+    assert {*cells, "evaluate_gan"} < two.upstream["report"]
+    two.stale = {"prepare_mnist", *cells}
+    assert two.startable() == ["prepare_mnist"]
+    two.waiting.remove("train_gan")
+    two.waiting.remove("prepare_mnist")
+    assert two.startable() == cells[:2]
+
+    four = new_pipeline(jobs=4, gan_threads=2)
+    four.stale = {"prepare_mnist", *cells}
+    assert four.startable() == ["prepare_mnist", cells[0]]
+    one = new_pipeline(jobs=1, gan_threads=2)
+    one.stale = {"train_gan", *cells}
+    assert one.startable() == ["train_gan"]
