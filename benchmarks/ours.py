@@ -11,7 +11,8 @@ from dlreport.config import load_params
 from dlreport.models.gan import Discriminator, Generator
 from dlreport.training import sequence
 from dlreport.training.engines import Native
-from dlreport.training.gan import gan_step, normalise
+from dlreport.training.gan import normalise
+from dlreport.training.gan_engines import NativeGan
 
 PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
 
@@ -29,12 +30,12 @@ def build_gan(cell: Cell, precision: str) -> Callable[[int], None]:
     settings = load_params(PARAMS).gan
     images = normalise(read_mnist()["images"])
     networks = Generator(settings.latent_dim, seeded(0)), Discriminator(seeded(1))
-    step = gan_step(*networks, settings, seeded(2), precision)
+    engine = NativeGan(*networks, settings, seeded(2), precision)
     order = seeded(3)
     batches = chain.from_iterable(torch.randperm(len(images), generator=order).split(cell.batch) for _ in count())
 
     def run(steps: int) -> None:
-        torch.stack([step(images[batch]) for batch in islice(batches, steps)])
+        torch.stack([engine.step(images[batch]) for batch in islice(batches, steps)])
 
     return run
 

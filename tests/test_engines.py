@@ -221,7 +221,7 @@ def test_a_missing_or_broken_compiler_is_a_reason_not_an_error(compiler, reason)
 
 
 def test_tanh_is_exact_to_the_last_digits(settings):
-    """One step of one unit shows the function itself: logits (tanh(x), 0), and the loss of class 1 is softplus of it."""
+    """One step of one unit shows the function itself: logits (tanh(x), 0); the loss of class 1 is its softplus."""
     model = SEQUENCE_MODELS["VanillaRNN"](1, 1, 2, seeded())
     for parameter in model.parameters():
         nn.init.zeros_(parameter)

@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -7,12 +8,13 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from dlreport import native
 from dlreport.config import Gan
 from dlreport.errors import UserError
 from dlreport.models.gan import Discriminator, Generator, discriminator_loss, generator_loss
 from dlreport.streams import stream
-from dlreport.training import gan as training
 from dlreport.training.gan import normalise, snapshot_epochs, train_gan
+from dlreport.training.gan_engines import AutogradGan, NativeGan
 
 SEED = 11
 
@@ -231,16 +233,15 @@ def test_training_leaves_the_global_random_state(digits, tiny):
 
 def test_each_epoch_uses_every_image_once_in_a_new_order_with_the_smaller_batch_last(digits, tiny, monkeypatch):
     batches = []
+    step = NativeGan.step
 
-    class Recording(Discriminator):
-        def forward_saved(self, x, weights):
-            batches.append(x)  # its own step's, real and fake, and the generator's step's, in turn
-            return super().forward_saved(x, weights)
+    def recording(self, real):
+        batches.append(real)
+        return step(self, real)
 
-    monkeypatch.setattr(training, "Discriminator", Recording)
+    monkeypatch.setattr(NativeGan, "step", recording)
     train(digits[:40], tiny)
 
-    batches = [batch[: len(batch) // 2] for batch in batches[::2]]
     assert [len(batch) for batch in batches] == [16, 16, 8, 16, 16, 8]
     epochs = torch.cat(batches[:3]), torch.cat(batches[3:])
     for epoch in epochs:
@@ -310,3 +311,58 @@ def test_one_epoch_agrees_with_its_plain_form(digits, tiny):
                 assert difference.abs().max() < 2 * 3 * settings.learning_rate, key
             else:
                 assert difference.double().norm() <= 5e-3 * moved.double().norm(), key
+
+
+@pytest.fixture
+def start(tiny) -> tuple[Generator, Discriminator]:
+    return Generator(4, stream(SEED, "gan", "init", "generator")), Discriminator(
+        stream(SEED, "gan", "init", "discriminator")
+    )
+
+
+def gradients_by_autograd(generator, discriminator, real, z) -> tuple[float, list[torch.Tensor]]:
+    if real is None:
+        loss = generator_loss(discriminator.logits(generator(z)))
+        return loss.item(), list(torch.autograd.grad(loss, list(generator.parameters())))
+    fake = generator(z).detach()
+    loss = discriminator_loss(discriminator.logits(real), discriminator.logits(fake))
+    return loss.item(), list(torch.autograd.grad(loss, list(discriminator.parameters())))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("trained", ["generator", "discriminator"])
+@pytest.mark.parametrize("count", [16, 129])
+def test_native_gradients_equal_autograds(digits, tiny, start, precision, trained, count):
+    real = normalise(digits[:count]) if trained == "discriminator" else None
+    z = torch.randn(count, 4, generator=seeded(3))
+    plain = [copy.deepcopy(network).double() for network in start]
+    loss, gradients = gradients_by_autograd(*plain, None if real is None else real.double(), z.double())
+
+    engine = NativeGan(*start, tiny, seeded(), precision)
+    network = engine.generator if real is None else engine.discriminator
+    flat = torch.full_like(network.parameters, torch.nan)
+    own = native.gan_gradients(real, z, engine.generator, engine.discriminator, engine.constants, flat, precision)
+
+    exact = precision == "fp32"
+    assert own == pytest.approx(loss, rel=1e-5 if exact else 1e-2)
+    parts = flat.split([gradient.numel() for gradient in gradients])
+    rounding = 1e-5 * max(gradient.abs().max().item() for gradient in gradients)  # where a gradient is zero but for it
+    for part, gradient in zip(parts, gradients, strict=True):
+        error = (part.view_as(gradient).double() - gradient).norm()
+        assert error <= (1e-4 if exact else 0.3) * gradient.norm() + rounding * gradient.numel() ** 0.5
+    for norm, same_norm in zip(start[0].layers, plain[0].layers, strict=True):
+        if isinstance(norm, nn.BatchNorm1d):
+            rounding = {"rtol": 1e-4, "atol": 1e-6} if exact else {"rtol": 0.02, "atol": 1e-3}
+            torch.testing.assert_close(norm.running_mean.double(), same_norm.running_mean, **rounding)
+            torch.testing.assert_close(norm.running_var.double(), same_norm.running_var, **rounding)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_both_engines_train_alike(digits, tiny, precision):
+    losses = []
+    for engine in (NativeGan, AutogradGan):
+        networks = Generator(4, seeded(1)), Discriminator(seeded(2))
+        trainer = engine(*networks, tiny, seeded(3), precision)
+        losses.append(torch.stack([trainer.step(batch) for batch in normalise(digits).split(16)[:6]]))
+        assert networks[0].layers[3].num_batches_tracked.item() == 12
+    torch.testing.assert_close(*losses, rtol=1e-3 if precision == "fp32" else 0.03, atol=0)

@@ -1,10 +1,11 @@
-"""Training steps in C (train.c) for sequence models on a CPU: compiled when first used, with torch's own BLAS."""
+"""Training in C on a CPU, sequence.c and gan.c: compiled when first used, with PyTorch's own BLAS for the products."""
 
 import ctypes
 import functools
 import os
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 # No -ffast-math: it would let the compiler assume that there is no NaN, and a loss that is NaN must be seen. The two
 # -fno- flags only drop the errno and the trap flags of float operations, which nobody reads, so that loops vectorise.
-FLAGS = ["-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC"]
+FLAGS = ["-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC"]
 PRODUCTS = {"fp32": "sgemm_", "bf16": "gemm_bf16bf16f32_"}  # BLAS's names for them; the second is MKL's own
 
 
@@ -23,10 +24,10 @@ class NativeError(Exception):
 @functools.cache
 def _library() -> ctypes.CDLL:
     # Into a directory of this process's own, in about a second: nothing stale, nothing to clean up.
-    source = Path(__file__).with_name("train.c")
+    sources = [str(Path(__file__).with_name(name)) for name in ("sequence.c", "gan.c")]
     with tempfile.TemporaryDirectory() as directory:
-        target = Path(directory) / "train.so"
-        command = [os.environ.get("CC", "cc"), *FLAGS, str(source), "-o", str(target), "-lm"]
+        target = Path(directory) / "native.so"
+        command = [os.environ.get("CC", "cc"), *FLAGS, *sources, "-o", str(target), "-lm"]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True)
             return ctypes.CDLL(str(target))
@@ -48,7 +49,7 @@ def _product(precision: str) -> int:
 
 @functools.cache
 def why_unavailable(precision: str) -> str | None:
-    """None if `train` can be called, else the reason."""
+    """None if the functions below can be called, else the reason."""
     try:
         _product(precision)
         _library()
@@ -64,7 +65,16 @@ def _address(tensor: Tensor, *shape: int) -> ctypes.c_void_p:
     return ctypes.c_void_p(tensor.data_ptr())
 
 
-def train(
+def _call(name: str, *arguments: object) -> None:
+    if getattr(_library(), name)(*arguments):
+        raise MemoryError("not enough memory for a training step: lower the batch_size")
+
+
+def _floats(*values: float) -> list[ctypes.c_float]:
+    return [ctypes.c_float(value) for value in values]
+
+
+def train_sequence(
     lstm: bool,
     x: Tensor,
     target: Tensor,
@@ -84,14 +94,61 @@ def train(
     D, H, O = shapes  # noqa: E741
     count = (D + H + 1) * (4 * H if lstm else H) + (H + 1) * O
     results = torch.empty(K, 2)
-    failed = _library().train(
+    _call(
+        "train_sequence",
         *(int(lstm), int(precision == "bf16"), K, B, T, D, H, O),
         *(_address(x, K, T, B, D), _address(target, K, B)),
-        *(ctypes.c_float(value) for value in (*rmsprop, max_norm)),
+        *_floats(*rmsprop, max_norm),
         *(_address(tensor, count) for tensor in state),
         _address(results, K, 2),
         *(ctypes.c_void_p(_product(name)) for name in ("fp32", precision)),
     )
-    if failed:
-        raise MemoryError("not enough memory for a training step; lower sequence.batch_size or sequence.hidden_dim")
     return results
+
+
+@dataclass(frozen=True)
+class Network:
+    """A chain of layers for `gan_gradients`, and its values, flat and in the order of the layers."""
+
+    shapes: list[tuple[int, int, int, int]]  # inputs, outputs, BatchNorm (0 or 1), activation (an index in ACTIVATIONS)
+    parameters: Tensor
+    running: Tensor  # means and variances of BatchNorm
+
+
+ACTIVATIONS = ("none", "LeakyReLU", "Tanh")
+
+
+def gan_gradients(
+    real: Tensor | None,
+    z: Tensor,
+    generator: Network,
+    discriminator: Network,
+    constants: tuple[float, float, float],
+    gradients: Tensor,
+    precision: str,
+) -> float:
+    """The discriminator's loss for real images [B, P] and latents z [B, Z]; with `real` None the generator's.
+
+    Its gradients by that network's parameters are written into `gradients`; the generator's running means and
+    variances move. `constants`: LeakyReLU's slope, BatchNorm's epsilon and momentum. Raises MemoryError.
+    """
+    B = len(z)
+    loss = ctypes.c_float()
+    networks: list[object] = []
+    for network in (generator, discriminator):
+        shapes = [value for layer in network.shapes for value in layer]
+        networks += [len(network.shapes), (ctypes.c_int * len(shapes))(*shapes)]
+        networks.append(_address(network.parameters, len(network.parameters)))
+        if network is generator:
+            networks.append(_address(network.running, len(network.running)))
+    trained = generator if real is None else discriminator
+    _call(
+        "gan_gradients",
+        *(int(precision == "bf16"), B),
+        ctypes.c_void_p(None) if real is None else _address(real, B, discriminator.shapes[0][0]),
+        _address(z, B, generator.shapes[0][0]),
+        *networks,
+        *_floats(*constants),
+        *(_address(gradients, len(trained.parameters)), ctypes.byref(loss), ctypes.c_void_p(_product(precision))),
+    )
+    return loss.value

@@ -1,12 +1,5 @@
-/* One time step of the VanillaRNN and of the LSTM, forward and back, and the loss. Shapes: see train.c. */
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-
-/* BLAS's general matrix product, in Fortran's convention; a and b are float, or bfloat16 for gemm_bf16bf16f32 */
-typedef void Gemm(const char *ta, const char *tb, const int *m, const int *n, const int *k, const float *alpha,
-                  const void *a, const int *lda, const void *b, const int *ldb, const float *beta, float *c,
-                  const int *ldc);
+/* One time step of the VanillaRNN and of the LSTM, forward and back, and the loss. Shapes: see sequence.c. */
+#include "common.h"
 
 typedef struct {
     int lstm, B, T, D, H, O, G;
@@ -27,39 +20,6 @@ static Parameters split(const Net *net, float *all) {
     p.W_p = p.b + net->G;
     p.b_p = p.W_p + net->H * net->O;
     return p;
-}
-
-/* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2: returns e^r - 1 by a polynomial (coefficients: Cephes, expf)
- * and 2^n in *power. */
-static inline float reduced_exponential(float x, float *power) {
-    const float rounder = 12582912.0f; /* 1.5 * 2^23: adding it leaves round(x) in the low bits of the sum */
-    x = x > 88.0f ? 88.0f : x;
-    x = x < -87.0f ? -87.0f : x;
-    float shifted = x * 1.44269504f + rounder, n = shifted - rounder;
-    float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    uint32_t bits;
-    memcpy(&bits, &shifted, 4);
-    bits = (bits << 23) + 0x3f800000u;
-    memcpy(power, &bits, 4);
-    return p * r * r + r;
-}
-
-static inline float sigmoid(float x) {
-    float power, q = reduced_exponential(-x, &power);
-    return 1.0f / (1.0f + (power * q + power));
-}
-
-/* With m = e^(-2|x|) - 1, which keeps its digits near zero: tanh |x| = -m / (m + 2). */
-static inline float hyperbolic_tangent(float x) {
-    float power, q = reduced_exponential(-2.0f * fabsf(x), &power);
-    float m = power * q + (power - 1.0f);
-    return copysignf(m / (m + 2.0f), x);
 }
 
 /* row [N] += bias + x_b W_x, for one sequence: x_b [D], W_x [D, N] */

@@ -12,6 +12,7 @@ from dlreport import native
 from dlreport.config import Sequence
 from dlreport.models.head import accuracy, cross_entropy
 from dlreport.models.lstm import LSTM
+from dlreport.training.flat import flatten
 
 ALPHA, EPSILON = 0.99, 1e-8  # RMSprop's, PyTorch's defaults
 
@@ -26,16 +27,13 @@ class Native:
         self.precision = precision
         self.rmsprop = settings.learning_rate, ALPHA, EPSILON
         self.max_norm = settings.clip.max_norm if settings.clip.mode == "effective" else 0.0
-        self.weights = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+        self.weights = flatten(list(model.parameters()))
         self.squares, self.gradients = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
-        sizes = [parameter.numel() for parameter in model.parameters()]
-        for parameter, part in zip(model.parameters(), self.weights.split(sizes), strict=True):
-            parameter.data = part.view_as(parameter)
 
     def train(self, x: Tensor, target: Tensor) -> Tensor:
         state = self.weights, self.squares, self.gradients
         options = self.shapes, self.precision, self.rmsprop, self.max_norm, state
-        return native.train(self.lstm, x[:, 0], target[:, 0], *options)[..., None]
+        return native.train_sequence(self.lstm, x[:, 0], target[:, 0], *options)[..., None]
 
 
 def clip(gradients: list[Tensor], max_norm: float) -> None:

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from dlreport.config import Gan
 from dlreport.errors import UserError
-from dlreport.models.gan import Discriminator, Generator, discriminator_gradients, generator_gradients
-from dlreport.runtime import DTYPES, check_precision, prepare, select_device
+from dlreport.models.gan import Discriminator, Generator
+from dlreport.runtime import check_precision, prepare, select_device
 from dlreport.streams import stream
+from dlreport.training.gan_engines import build_engine
 from dlreport.training.progress import log, progress
 
 Losses = dict[str, list[float]]
@@ -23,43 +24,6 @@ def normalise(pixels: Tensor) -> Tensor:
 def snapshot_epochs(settings: Gan) -> list[int]:
     """The numbers of finished epochs at which the generator is kept: 0, every `snapshot_every`-th, and the last."""
     return [*range(0, settings.epochs, settings.snapshot_every), settings.epochs]
-
-
-def gan_step(
-    generator: Generator, discriminator: Discriminator, settings: Gan, noise: torch.Generator, precision: str
-) -> Callable[[Tensor], Tensor]:
-    """A training step: takes real images [B, P], updates both networks, returns the losses (discriminator, generator).
-
-    The losses [2] stay on the networks' device: reading a number each step would wait for it.
-    """
-    device = next(generator.parameters()).device
-    dtype = DTYPES[precision]
-    adam = {"lr": settings.learning_rate, "betas": tuple(settings.betas), "fused": True}
-    generator_adam = torch.optim.Adam(generator.parameters(), **adam)
-    discriminator_adam = torch.optim.Adam(discriminator.parameters(), **adam)
-    for_discriminator, for_generator = discriminator_gradients, generator_gradients
-    if device.type == "cuda":  # as CUDA graphs: launching their kernels one by one would cost more than they compute
-        for_discriminator, for_generator = (
-            torch.compile(gradients, mode="reduce-overhead") for gradients in (for_discriminator, for_generator)
-        )
-
-    def latents(count: int) -> Tensor:
-        return torch.randn(count, settings.latent_dim, generator=noise).to(device)
-
-    def update(adam: torch.optim.Adam, gradients: list[Tensor]) -> None:
-        for parameter, gradient in zip(adam.param_groups[0]["params"], gradients, strict=True):
-            parameter.grad = gradient
-        adam.step()
-
-    @torch.no_grad()
-    def step(real: Tensor) -> Tensor:
-        d_loss, gradients = for_discriminator(discriminator, generator, real, latents(len(real)), dtype)
-        update(discriminator_adam, gradients)
-        g_loss, gradients = for_generator(discriminator, generator, latents(len(real)), dtype)
-        update(generator_adam, gradients)
-        return torch.stack([d_loss, g_loss])
-
-    return step
 
 
 def train_gan(
@@ -81,7 +45,7 @@ def train_gan(
     generator = Generator(settings.latent_dim, stream(seed, "gan", "init", "generator")).to(where)
     discriminator = Discriminator(stream(seed, "gan", "init", "discriminator")).to(where)
     order = stream(seed, "gan", "order")
-    train_batch = gan_step(generator, discriminator, settings, stream(seed, "gan", "noise"), precision)
+    engine = build_engine(generator, discriminator, settings, stream(seed, "gan", "noise"), precision)
     images = normalise(pixels).to(where)  # the whole set at once: 188 MB for the 60,000
     kept_at = set(snapshot_epochs(settings))
     losses: Losses = {"discriminator": [], "generator": []}
@@ -89,7 +53,7 @@ def train_gan(
     keep(0, generator)
     for epoch in progress(range(1, settings.epochs + 1), "GAN"):
         batches = torch.randperm(len(images), generator=order).to(where).split(settings.batch_size)
-        d_mean, g_mean = torch.stack([train_batch(images[batch]) for batch in batches]).mean(0).tolist()
+        d_mean, g_mean = torch.stack([engine.step(images[batch]) for batch in batches]).mean(0).tolist()
         losses["discriminator"].append(d_mean)
         losses["generator"].append(g_mean)
         log.info("GAN epoch %d discriminator loss %.4f generator loss %.4f", epoch, d_mean, g_mean)

@@ -2,35 +2,13 @@
  *
  * Why C: a step is some forty products of a hundred microseconds. In PyTorch each of the small operations between them
  * costs 10 to 50 more, most of it spent on fetching PyTorch's own code, which the products' data drive out of the
- * cache. The products themselves are the BLAS that PyTorch was built with.
+ * cache.
  *
  * Shapes, all arrays row-major and contiguous: B batch, T time steps, D input dim, H hidden dim, O classes; G = H gate
  * arguments for the VanillaRNN, 4H for the LSTM (i, f, o, g); N <= B different first inputs, M any number of rows.
  * The equations are those of models/rnn.py and models/lstm.py, their backward passes are here.
  */
 #include "cell.h"
-
-#include <stdlib.h>
-
-/* C [m, n] (+)= op(A) op(B) with op(A) [m, k] and op(B) [k, n]; op transposes where `ta` or `tb` is 'T' */
-static void product(Gemm *gemm, char ta, char tb, int m, int n, int k, const void *A, const void *B, float add,
-                    float *C) {
-    /* To Fortran's columns, row-major arrays are transposed: C' = op(B)' op(A)'. */
-    const float one = 1.0f;
-    const int lda = ta == 'T' ? m : k, ldb = tb == 'T' ? k : n;
-    gemm(&tb, &ta, &n, &m, &k, &one, B, &ldb, A, &lda, &add, C, &n);
-}
-
-/* A matrix as the products over the hidden state take it: itself, or rounded to bfloat16 in `copy` */
-static const void *operand(const Net *net, size_t count, const float *matrix, uint16_t *copy) {
-    if (!net->bf16) return matrix;
-    for (size_t j = 0; j < count; j++) {
-        uint32_t bits;
-        memcpy(&bits, matrix + j, 4);
-        copy[j] = (bits + 0x7fff + (bits >> 16 & 1)) >> 16; /* to nearest, ties to even */
-    }
-    return copy;
-}
 
 /* What a step computes on its way. The first state follows from the first input alone, so sequences that begin alike
  * (there are ten digits) share it: it is computed, and its products are taken, once for each of the N beginnings. */
@@ -68,13 +46,6 @@ static void sum_groups(int B, int N, int width, const int *group, const float *r
         for (int j = 0; j < width; j++) rows[group[b] * width + j] += all[b * width + j];
 }
 
-/* The next `count` elements of `size` bytes behind *end, which moves on to a multiple of 64 bytes */
-static void *take(char **end, size_t count, size_t size) {
-    char *start = *end;
-    *end += (count * size + 63) / 64 * 64;
-    return start;
-}
-
 /* Lay the arrays out from `start` on (with start NULL: only to find the size); returns their end */
 static char *lay_out(const Net *net, Work *w, char *start) {
     const size_t B = net->B, T = net->T, D = net->D, H = net->H, O = net->O, G = net->G, s = sizeof(float);
@@ -98,6 +69,7 @@ static void backpropagate(const Net *net, const Work *w, const float *x, const i
     const int B = net->B, T = net->T, D = net->D, H = net->H, O = net->O, G = net->G;
     const size_t BH = (size_t)B * H, BG = (size_t)B * G;
     const Parameters p = split(net, parameters), d = split(net, gradients);
+    const int bf16 = net->bf16;
     Gemm *gemm = net->gemm;
 
     const int N = distinct(B, D, x, w->x_0, w->group);
@@ -105,15 +77,15 @@ static void backpropagate(const Net *net, const Work *w, const float *x, const i
     cell_forward(net, N, w->x_0, &p, w->zeros, w->z_0, w->c_0, w->tanh_c_0, w->h_0);
     gather(B, H, w->group, w->h_0, w->h);
     if (net->lstm) gather(B, H, w->group, w->c_0, w->c);
-    const void *W = operand(net, H * G, p.W_h, w->W_copy);
-    const void *h_0 = operand(net, N * H, w->h_0, w->h_0_copy);
+    const void *W = operand(bf16, H * G, p.W_h, w->W_copy);
+    const void *h_0 = operand(bf16, N * H, w->h_0, w->h_0_copy);
     for (int t = 1; t < T; t++) {
         float *z = w->z + t * BG, *h_before = w->h + (t - 1) * BH;
         if (t == 1) {
             product(gemm, 'N', 'N', N, G, H, h_0, W, 0.0f, w->z);
             gather(B, G, w->group, w->z, z);
         } else {
-            product(gemm, 'N', 'N', B, G, H, operand(net, BH, h_before, w->h_copy + (t - 1) * BH), W, 0.0f, z);
+            product(gemm, 'N', 'N', B, G, H, operand(bf16, BH, h_before, w->h_copy + (t - 1) * BH), W, 0.0f, z);
         }
         cell_forward(net, B, x + t * B * D, &p, w->c + (t - 1) * BH, z, w->c + t * BH, w->tanh_c + t * BH,
                      w->h + t * BH);
@@ -133,7 +105,7 @@ static void backpropagate(const Net *net, const Work *w, const float *x, const i
     /* Back through time. W_h is transposed once: products with a transposed matrix are slower. */
     for (int i = 0; i < H; i++)
         for (int j = 0; j < G; j++) w->W_T[j * H + i] = p.W_h[i * G + j];
-    const void *W_T = operand(net, H * G, w->W_T, w->W_T_copy);
+    const void *W_T = operand(bf16, H * G, w->W_T, w->W_T_copy);
     memset(d.W_x, 0, D * G * sizeof(float));
     memset(d.b, 0, G * sizeof(float));
     memset(w->dc, 0, BH * sizeof(float));
@@ -141,11 +113,11 @@ static void backpropagate(const Net *net, const Work *w, const float *x, const i
         float *z = w->z + t * BG;
         cell_backward(net, B, x + t * B * D, &d, w->c + (t - 1) * BH, w->tanh_c + t * BH, w->h + t * BH, w->dh, w->dc,
                       z);
-        if (t > 1) product(gemm, 'N', 'N', B, H, G, operand(net, BG, z, w->z_copy + t * BG), W_T, 0.0f, w->dh);
+        if (t > 1) product(gemm, 'N', 'N', B, H, G, operand(bf16, BG, z, w->z_copy + t * BG), W_T, 0.0f, w->dh);
     }
     if (T > 1) {
         sum_groups(B, N, G, w->group, w->z + BG, w->z);
-        const void *dz_1 = operand(net, N * G, w->z, w->z_copy);
+        const void *dz_1 = operand(bf16, N * G, w->z, w->z_copy);
         /* The gradient of W_h: the steps but the first two as one product, and the second with its N beginnings */
         const void *h = net->bf16 ? (void *)(w->h_copy + BH) : (void *)(w->h + BH);
         const void *dz = net->bf16 ? (void *)(w->z_copy + 2 * BG) : (void *)(w->z + 2 * BG);
@@ -181,9 +153,9 @@ static void rmsprop(size_t count, float rate, float alpha, float epsilon, const 
 /* K training steps: x [K, T, B, D], target [K, B] -> results [K, 2], loss and accuracy of each step before its update.
  * `parameters`, their running `squares` and their `gradients` (of the last step, when done) are flat. max_norm 0: no
  * clipping. Returns 0, or 1 if there is not enough memory. */
-int train(int lstm, int bf16, int K, int B, int T, int D, int H, int O, const float *x, const int64_t *target,
-          float rate, float alpha, float epsilon, float max_norm, float *parameters, float *squares, float *gradients,
-          float *results, Gemm *sgemm, Gemm *gemm) {
+int train_sequence(int lstm, int bf16, int K, int B, int T, int D, int H, int O, const float *x, const int64_t *target,
+                   float rate, float alpha, float epsilon, float max_norm, float *parameters, float *squares, float *gradients,
+                   float *results, Gemm *sgemm, Gemm *gemm) {
     const Net net = {lstm, B, T, D, H, O, lstm ? 4 * H : H, bf16, sgemm, gemm};
     const size_t count = (size_t)(D + H + 1) * net.G + (size_t)(H + 1) * O;
     Work work;

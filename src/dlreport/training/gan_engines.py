@@ -1,0 +1,135 @@
+"""One training step of the GAN, in the two forms there are: ours on a CPU, autograd's everywhere.
+
+Shapes: B batch, P pixels. A step takes real images [B, P], updates the discriminator and then the generator, and
+returns their losses before it [2], on the networks' device.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from dlreport import native
+from dlreport.config import Gan
+from dlreport.models.gan import SLOPE, Discriminator, Generator, discriminator_loss, generator_loss
+from dlreport.training.flat import flatten
+from dlreport.training.progress import log
+
+
+def build_engine(
+    generator: Generator, discriminator: Discriminator, settings: Gan, noise: torch.Generator, precision: str
+) -> "NativeGan | AutogradGan":
+    """The native engine on a CPU where it is available, else autograd's; `noise` is where latents come from."""
+    on_cpu = next(generator.parameters()).device.type == "cpu"
+    reason = native.why_unavailable(precision) if on_cpu else None
+    if reason:
+        log.warning("%s; training by autograd, slower and different in the last digits", reason)
+    engine = NativeGan if on_cpu and not reason else AutogradGan
+    return engine(generator, discriminator, settings, noise, precision)
+
+
+def adam(parameters: list[Tensor], settings: Gan) -> torch.optim.Adam:
+    return torch.optim.Adam(parameters, lr=settings.learning_rate, betas=tuple(settings.betas), fused=True)
+
+
+class NativeGan:
+    """Ours in C; each network's parameters are one array, which Adam updates as a whole."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        settings: Gan,
+        noise: torch.Generator,
+        precision: str,
+    ):
+        self.latent_dim, self.noise, self.precision = settings.latent_dim, noise, precision
+        self.generator, self.discriminator = describe(generator), describe(discriminator)
+        self.norms = [layer for layer in generator.layers if isinstance(layer, nn.BatchNorm1d)]
+        self.constants = SLOPE, self.norms[0].eps, self.norms[0].momentum
+        self.adams = {}
+        for network in (self.generator, self.discriminator):
+            network.parameters.grad = torch.empty_like(network.parameters)
+            self.adams[id(network)] = adam([network.parameters], settings)
+
+    def update(self, network: native.Network, real: Tensor | None, count: int) -> float:
+        """One step of one network, the discriminator's with real images; returns its loss."""
+        z = torch.randn(count, self.latent_dim, generator=self.noise)
+        networks = self.generator, self.discriminator
+        loss = native.gan_gradients(real, z, *networks, self.constants, network.parameters.grad, self.precision)
+        self.adams[id(network)].step()
+        return loss
+
+    def step(self, real: Tensor) -> Tensor:
+        losses = [self.update(self.discriminator, real, len(real)), self.update(self.generator, None, len(real))]
+        for norm in self.norms:
+            norm.num_batches_tracked += 2
+        return torch.tensor(losses)
+
+
+def describe(network: nn.Module) -> native.Network:
+    """A network's layers by shape, and its values as flat arrays, which become those of its modules."""
+    shapes: list[list[int]] = []
+    for layer in network.layers:
+        if isinstance(layer, nn.Linear):
+            shapes.append([layer.in_features, layer.out_features, 0, 0])
+        elif isinstance(layer, nn.BatchNorm1d):
+            shapes[-1][2] = 1
+        else:
+            shapes[-1][3] = native.ACTIVATIONS.index(type(layer).__name__)
+    norms = [layer for layer in network.layers if isinstance(layer, nn.BatchNorm1d)]
+    running = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var)]
+    return native.Network([tuple(shape) for shape in shapes], flatten(list(network.parameters())), flatten(running))
+
+
+class AutogradGan:
+    """Autograd's on any device. On CUDA the losses are compiled to CUDA graphs: launching their many small kernels one
+    by one would cost more than they compute."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        settings: Gan,
+        noise: torch.Generator,
+        precision: str,
+    ):
+        self.generator, self.discriminator = generator, discriminator
+        self.latent_dim, self.noise = settings.latent_dim, noise
+        self.device = next(generator.parameters()).device
+        self.cast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
+        self.generator_adam = adam(list(generator.parameters()), settings)
+        self.discriminator_adam = adam(list(discriminator.parameters()), settings)
+        self.losses = self.loss_of_discriminator, self.loss_of_generator
+        if self.device.type == "cuda":
+            self.losses = tuple(torch.compile(loss, mode="reduce-overhead") for loss in self.losses)
+
+    def loss_of_discriminator(self, real: Tensor, z: Tensor) -> Tensor:
+        with self.cast:
+            with torch.no_grad():
+                fake = self.generator(z).float()
+            # One batch through D for both: exact, since D has no BatchNorm.
+            logits = self.discriminator.logits(torch.cat([real, fake])).float()
+        return discriminator_loss(logits[: len(real)], logits[len(real) :])
+
+    def loss_of_generator(self, z: Tensor) -> Tensor:
+        with self.cast:
+            logits = self.discriminator.logits(self.generator(z)).float()
+        return generator_loss(logits)
+
+    def latents(self, count: int) -> Tensor:
+        return torch.randn(count, self.latent_dim, generator=self.noise).to(self.device)
+
+    def step(self, real: Tensor) -> Tensor:
+        of_discriminator, of_generator = self.losses
+        d_loss = of_discriminator(real, self.latents(len(real)))
+        self.discriminator_adam.zero_grad()
+        d_loss.backward()
+        self.discriminator_adam.step()
+        d_loss = d_loss.detach().clone()  # a CUDA graph writes over its output when it runs again
+
+        self.discriminator.requires_grad_(False)  # the generator's step needs no gradient of D's weights
+        g_loss = of_generator(self.latents(len(real)))
+        self.generator_adam.zero_grad()
+        g_loss.backward()
+        self.generator_adam.step()
+        self.discriminator.requires_grad_(True)
+        return torch.stack([d_loss, g_loss.detach()])
