@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test smoke lint clean
+.PHONY: help setup repro test smoke bench lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -28,6 +28,10 @@ test: $(READY)  ## run the tests
 
 smoke: $(READY)  ## run the whole pipeline at tiny size in .smoke, touching nothing else
 	python tests/scratch.py .smoke
+
+bench: $(READY)  ## time training side by side with other forms of it (about 15 minutes, on an idle machine)
+	python benchmarks/run.py
+	python benchmarks/growth.py
 
 lint: $(READY)  ## check style and format
 	ruff check .

@@ -46,8 +46,10 @@ def build_sequence(cell: Cell, precision: str) -> Callable[[int], None]:
     engine = Native(sequence.build_model(task, cell.hidden, seeded(0)), settings, precision)
     data = [seeded(1)]
 
+    block = sequence.BLOCK // cell.batch
+
     def run(steps: int) -> None:
-        for start in range(0, steps, sequence.BLOCK):
-            engine.train(*sequence.draw(cell.length, cell.batch, min(sequence.BLOCK, steps - start), data))
+        for start in range(0, steps, block):
+            engine.train(*sequence.draw(cell.length, cell.batch, min(block, steps - start), data))
 
     return run

@@ -200,9 +200,26 @@ def test_lstm_learns_in_bf16(settings, engine):
 def test_arrays_that_do_not_fit_are_refused(settings):
     engine = Native(model_of("LSTM"), settings, "fp32")
     x, target = draw(5, 16, 2, [seeded(1)])
-    for bad in ((x.double(), target), (x, target.int()), (x[:, :, :, :8], target), (x.transpose(2, 3), target)):
+    for bad in (
+        (x.double(), target),
+        (x.long(), target),
+        (x, target.int()),
+        (x, target.float()),
+        (x[:, :, :, :8], target),
+    ):
         with pytest.raises(TypeError, match="expected contiguous"):
             engine.train(*bad)
+    with pytest.raises(ValueError, match="targets must be 0 to 9, found 10 to 10"):
+        engine.train(x, torch.full_like(target, 10))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_autograds_step_can_be_compiled_whole(settings, name):
+    """As it is on a GPU; here traced without one."""
+    x, target = draw(4, 16, 3, [seeded(seed) for seed in range(2)])
+    plain, traced = (Autograd([model_of(name), model_of(name)], settings, "fp32") for _ in range(2))
+    traced.step = torch.compile(traced.eager_step, backend="aot_eager", fullgraph=True, dynamic=False)
+    torch.testing.assert_close(traced.train(x, target), plain.train(x, target))
 
 
 WITHOUT = """

@@ -339,9 +339,8 @@ def test_native_gradients_equal_autograds(digits, tiny, start, precision, traine
     loss, gradients = gradients_by_autograd(*plain, None if real is None else real.double(), z.double())
 
     engine = NativeGan(*start, tiny, seeded(), precision)
-    network = engine.generator if real is None else engine.discriminator
-    flat = torch.full_like(network.parameters, torch.nan)
-    own = native.gan_gradients(real, z, engine.generator, engine.discriminator, engine.constants, flat, precision)
+    flat = torch.full_like(engine.networks[real is not None].parameters, torch.nan)
+    own = native.gan_gradients(real, z, *engine.networks, engine.constants, flat, precision)
 
     exact = precision == "fp32"
     assert own == pytest.approx(loss, rel=1e-5 if exact else 1e-2)
@@ -366,3 +365,15 @@ def test_both_engines_train_alike(digits, tiny, precision):
         losses.append(torch.stack([trainer.step(batch) for batch in normalise(digits).split(16)[:6]]))
         assert networks[0].layers[3].num_batches_tracked.item() == 12
     torch.testing.assert_close(*losses, rtol=1e-3 if precision == "fp32" else 0.03, atol=0)
+
+
+def test_autograds_losses_can_be_compiled_whole(digits, tiny):
+    """As they are on a GPU; here traced without one."""
+    losses = []
+    for compiled in (False, True):
+        engine = AutogradGan(Generator(4, seeded(1)), Discriminator(seeded(2)), tiny, seeded(3), "fp32")
+        if compiled:
+            options = {"backend": "aot_eager", "fullgraph": True, "dynamic": False}
+            engine.losses = tuple(torch.compile(loss, **options) for loss in engine.losses)
+        losses.append(torch.stack([engine.step(batch) for batch in normalise(digits[:40]).split(16)]))
+    torch.testing.assert_close(*losses)

@@ -51,9 +51,9 @@ class Sequence(Section):
     models: Annotated[list[ModelName], Field(min_length=1), AfterValidator(_unique)]
     lengths: Annotated[list[Annotated[int, Field(ge=2, le=1000)]], Field(min_length=1), AfterValidator(_unique)]
     replicates: Annotated[int, Field(ge=1, le=1000)]
-    hidden_dim: Annotated[int, Field(ge=1, le=2**16)]
+    hidden_dim: Annotated[int, Field(ge=1, le=2**12)]
     steps: Annotated[int, Field(ge=2, le=10**9)]
-    batch_size: Annotated[int, Field(ge=1, le=2**20)]
+    batch_size: Annotated[int, Field(ge=1, le=2**16)]
     learning_rate: Rate
     clip: Clip
     average_from: Annotated[int, Field(ge=0)]

@@ -12,10 +12,10 @@ class UserError(Exception):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's main; a UserError or an OSError ends it with one line on stderr and exit code 1."""
+    """Run a stage's main; a UserError, an OSError or a MemoryError ends it with one line on stderr and exit code 1."""
     try:
         main()
-    except (UserError, OSError) as error:
+    except (UserError, OSError, MemoryError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
         sys.exit("error: interrupted; run `dvc repro` to go on from the last finished stage")

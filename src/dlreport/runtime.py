@@ -8,8 +8,6 @@ import torch
 
 from dlreport.errors import UserError
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
 
 def select_device(name: str) -> torch.device:
     """`auto` is CUDA if there is one, else MPS, else the CPU; a named device that is absent raises UserError."""

@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import os
+import shlex
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from torch import Tensor
 
 # No -ffast-math: it would let the compiler assume that there is no NaN, and a loss that is NaN must be seen. The two
 # -fno- flags only drop the errno and the trap flags of float operations, which nobody reads, so that loops vectorise.
-FLAGS = ["-std=c11", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC"]
+FLAGS = ["-std=c11", "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
+SOURCES = [str(Path(__file__).with_name(name)) for name in ("sequence.c", "gan.c")]
 PRODUCTS = {"fp32": "sgemm_", "bf16": "gemm_bf16bf16f32_"}  # BLAS's names for them; the second is MKL's own
 
 
@@ -24,17 +26,25 @@ class NativeError(Exception):
 @functools.cache
 def _library() -> ctypes.CDLL:
     # Into a directory of this process's own, in about a second: nothing stale, nothing to clean up.
-    sources = [str(Path(__file__).with_name(name)) for name in ("sequence.c", "gan.c")]
+    compiler = shlex.split(os.environ.get("CC", "cc"))
     with tempfile.TemporaryDirectory() as directory:
-        target = Path(directory) / "native.so"
-        command = [os.environ.get("CC", "cc"), *FLAGS, *sources, "-o", str(target), "-lm"]
+        target = str(Path(directory) / "native.so")
+        for openmp in (["-fopenmp"], []):  # without it, as in Apple's compiler, only the GAN is a little slower
+            command = [*compiler, *FLAGS, *openmp, "-shared", "-fPIC", *SOURCES, "-o", target, "-lm"]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True)
+            except OSError as error:
+                raise NativeError(f"no C compiler ({error})") from error
+            if done.returncode == 0:
+                break
+        else:
+            lines = done.stderr.splitlines()
+            first = next((line for line in lines if "error" in line), f"exit code {done.returncode}")
+            raise NativeError(f"{shlex.join(compiler)} failed ({first})")
         try:
-            subprocess.run(command, check=True, capture_output=True, text=True)
-            return ctypes.CDLL(str(target))
-        except subprocess.CalledProcessError as error:
-            raise NativeError(f"{command[0]} failed: {error.stderr.strip()[:200]}") from error
+            return ctypes.CDLL(target)
         except OSError as error:
-            raise NativeError(f"no C compiler: {error}") from error
+            raise NativeError(f"the compiled engine cannot be loaded ({error})") from error
 
 
 @functools.cache
@@ -58,8 +68,7 @@ def why_unavailable(precision: str) -> str | None:
     return None
 
 
-def _address(tensor: Tensor, *shape: int) -> ctypes.c_void_p:
-    dtype = torch.int64 if tensor.dtype == torch.int64 else torch.float32
+def _address(tensor: Tensor, dtype: torch.dtype, *shape: int) -> ctypes.c_void_p:
     if tensor.shape != shape or tensor.dtype != dtype or not tensor.is_cpu or not tensor.is_contiguous():
         raise TypeError(f"expected contiguous {dtype} {shape} on the CPU, found {tensor.dtype} {tuple(tensor.shape)}")
     return ctypes.c_void_p(tensor.data_ptr())
@@ -67,7 +76,7 @@ def _address(tensor: Tensor, *shape: int) -> ctypes.c_void_p:
 
 def _call(name: str, *arguments: object) -> None:
     if getattr(_library(), name)(*arguments):
-        raise MemoryError("not enough memory for a training step: lower the batch_size")
+        raise MemoryError("not enough memory for a training step; lower batch_size or hidden_dim")
 
 
 def _floats(*values: float) -> list[ctypes.c_float]:
@@ -86,21 +95,23 @@ def train_sequence(
 ) -> Tensor:
     """K steps of RMSprop: x [K, T, B, D], target [K, B] -> loss and accuracy before each update [K, 2].
 
-    `shapes` are D, H, O; `rmsprop` learning rate, alpha, epsilon; `max_norm` 0 for no clipping. `state`, each flat and
-    changed in place: the parameters in the order of the model's, their running squares, the last step's gradients.
-    Raises MemoryError.
+    `shapes` are D, H, O; `rmsprop` learning rate, alpha, epsilon; `max_norm` infinite for no clipping. `state`, each
+    flat and changed in place: the parameters in the order of the model's, their running squares, the last step's
+    gradients. Raises MemoryError.
     """
     K, T, B, _ = x.shape
     D, H, O = shapes  # noqa: E741
     count = (D + H + 1) * (4 * H if lstm else H) + (H + 1) * O
+    if target.min() < 0 or target.max() >= O:
+        raise ValueError(f"targets must be 0 to {O - 1}, found {target.min()} to {target.max()}")
     results = torch.empty(K, 2)
     _call(
         "train_sequence",
         *(int(lstm), int(precision == "bf16"), K, B, T, D, H, O),
-        *(_address(x, K, T, B, D), _address(target, K, B)),
+        *(_address(x, torch.float32, K, T, B, D), _address(target, torch.int64, K, B)),
         *_floats(*rmsprop, max_norm),
-        *(_address(tensor, count) for tensor in state),
-        _address(results, K, 2),
+        *(_address(tensor, torch.float32, count) for tensor in state),
+        _address(results, torch.float32, K, 2),
         *(ctypes.c_void_p(_product(name)) for name in ("fp32", precision)),
     )
     return results
@@ -114,8 +125,16 @@ class Network:
     parameters: Tensor
     running: Tensor  # means and variances of BatchNorm
 
+    @property
+    def parameter_count(self) -> int:
+        return sum(inputs * outputs + outputs * (3 if norm else 1) for inputs, outputs, norm, _ in self.shapes)
 
-ACTIVATIONS = ("none", "LeakyReLU", "Tanh")
+    @property
+    def running_count(self) -> int:
+        return sum(2 * outputs * norm for _, outputs, norm, _ in self.shapes)
+
+
+ACTIVATIONS = ("none", "LeakyReLU", "Tanh")  # as numbered in gan.c
 
 
 def gan_gradients(
@@ -138,17 +157,20 @@ def gan_gradients(
     for network in (generator, discriminator):
         shapes = [value for layer in network.shapes for value in layer]
         networks += [len(network.shapes), (ctypes.c_int * len(shapes))(*shapes)]
-        networks.append(_address(network.parameters, len(network.parameters)))
-        if network is generator:
-            networks.append(_address(network.running, len(network.running)))
+        networks.append(_address(network.parameters, torch.float32, network.parameter_count))
+        networks.append(_address(network.running, torch.float32, network.running_count))
     trained = generator if real is None else discriminator
     _call(
         "gan_gradients",
         *(int(precision == "bf16"), B),
-        ctypes.c_void_p(None) if real is None else _address(real, B, discriminator.shapes[0][0]),
-        _address(z, B, generator.shapes[0][0]),
+        ctypes.c_void_p(None) if real is None else _address(real, torch.float32, B, discriminator.shapes[0][0]),
+        _address(z, torch.float32, B, generator.shapes[0][0]),
         *networks,
         *_floats(*constants),
-        *(_address(gradients, len(trained.parameters)), ctypes.byref(loss), ctypes.c_void_p(_product(precision))),
+        *(
+            _address(gradients, torch.float32, trained.parameter_count),
+            ctypes.byref(loss),
+            ctypes.c_void_p(_product(precision)),
+        ),
     )
     return loss.value

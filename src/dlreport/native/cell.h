@@ -1,4 +1,6 @@
 /* One time step of the VanillaRNN and of the LSTM, forward and back, and the loss. Shapes: see sequence.c. */
+#pragma once
+
 #include "common.h"
 
 typedef struct {

@@ -1,4 +1,6 @@
-/* What both trainings in C share: the matrix product, which is the BLAS that PyTorch was built with, and the functions. */
+/* What both trainings in C share: matrix products, by the BLAS that PyTorch was built with; memory; tanh and sigmoid. */
+#pragma once
+
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -24,16 +26,23 @@ static const void *operand(int bf16, size_t count, const float *matrix, uint16_t
     for (size_t j = 0; j < count; j++) {
         uint32_t bits;
         memcpy(&bits, matrix + j, 4);
-        copy[j] = (bits + 0x7fff + (bits >> 16 & 1)) >> 16; /* to nearest, ties to even */
+        uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16; /* to nearest, ties to even */
+        copy[j] = matrix[j] == matrix[j] ? rounded : 0x7fc0;           /* NaN stays NaN */
     }
     return copy;
 }
 
-/* The next `count` elements of `size` bytes behind *end, which moves on to a multiple of 64 bytes */
-static void *take(char **end, size_t count, size_t size) {
-    char *start = *end;
-    *end += (count * size + 63) / 64 * 64;
-    return start;
+/* A row of arrays in one piece of memory. With `start` NULL it only counts the bytes that they take. */
+typedef struct {
+    char *start;
+    size_t used;
+} Memory;
+
+/* The next `count` elements of `size` bytes, at a multiple of 64 bytes from the start */
+static void *take(Memory *memory, size_t count, size_t size) {
+    const size_t from = memory->used;
+    memory->used += (count * size + 63) / 64 * 64;
+    return memory->start ? memory->start + from : NULL;
 }
 
 /* e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2: returns e^r - 1 by a polynomial (coefficients: Cephes, expf)

@@ -1,7 +1,7 @@
 /* The gradients of one training step of the GAN's generator or discriminator on a CPU.
  *
- * In C for the reason that sequence.c gives. Products and the rest use as many threads as PyTorch was told to (it
- * tells BLAS and OpenMP).
+ * In C for the reason that sequence.c gives. The products, and what follows them layer by layer, use as many threads as
+ * PyTorch was told to (it tells BLAS and OpenMP).
  *
  * Shapes, all arrays row-major and contiguous: B batch, M rows (B, or 2B for real and fake images together), Z latent
  * dim, P pixels. The losses and the networks are those of models/gan.py; a network is a chain of layers
@@ -9,7 +9,7 @@
  */
 #include "common.h"
 
-enum { NO_ACTIVATION, LEAKY_RELU, TANH };
+enum { NO_ACTIVATION, LEAKY_RELU, TANH }; /* by their index in ACTIVATIONS of __init__.py */
 
 #define COLUMNS 64 /* a piece of work for one thread; sums over rows are whole in it, so threads change no number */
 
@@ -19,7 +19,8 @@ typedef struct {
     float *dW, *db, *dgamma, *dbeta; /* their gradients */
     float *running_mean, *running_variance;
     const float *x;                 /* [M, inputs] */
-    float *y, *normalised, *inverse; /* [M, outputs] twice: output, (x W' + b - mean) inverse; [outputs]: 1 / deviation */
+    float *y, *normalised;          /* [M, outputs]: output; (x W' + b - mean) / deviation */
+    float *inverse;                 /* [outputs]: 1 / deviation */
     uint16_t *x_copy, *W_copy, *dy_copy; /* as bfloat16 */
 } Layer;
 
@@ -51,22 +52,20 @@ static void read_layers(const int *shapes, int count, float *parameters, float *
     }
 }
 
-/* Lay out what a pass of M rows needs from `start` on (with start NULL: only to find the size); returns the end */
-static char *lay_out(Layer *layers, int count, size_t M, int bf16, char *start) {
-    char *end = start;
+/* What a pass of M rows needs */
+static void lay_out(Layer *layers, int count, size_t M, int bf16, Memory *memory) {
     for (Layer *l = layers; l < layers + count; l++) {
         const size_t inputs = l->inputs, outputs = l->outputs;
-        l->y = take(&end, M * outputs, sizeof(float));
+        l->y = take(memory, M * outputs, sizeof(float));
         if (l->norm) {
-            l->normalised = take(&end, M * outputs, sizeof(float));
-            l->inverse = take(&end, outputs, sizeof(float));
+            l->normalised = take(memory, M * outputs, sizeof(float));
+            l->inverse = take(memory, outputs, sizeof(float));
         }
         if (bf16) {
-            l->x_copy = take(&end, M * inputs, 2), l->W_copy = take(&end, inputs * outputs, 2);
-            l->dy_copy = take(&end, M * outputs, 2);
+            l->x_copy = take(memory, M * inputs, 2), l->W_copy = take(memory, inputs * outputs, 2);
+            l->dy_copy = take(memory, M * outputs, 2);
         }
     }
-    return end;
 }
 
 /* What follows a layer's product x W', for the columns from `from` on, at most COLUMNS: no column needs another. */
@@ -196,24 +195,27 @@ static float binary_cross_entropy(int count, float label, const float *logits, f
  * means and variances move. Returns 0, or 1 if there is not enough memory. */
 int gan_gradients(int bf16, int B, const float *real, const float *z, int g_count, const int *g_shapes,
                   float *g_parameters, float *g_running, int d_count, const int *d_shapes, float *d_parameters,
-                  float slope, float epsilon, float momentum, float *gradients, float *loss, Gemm *gemm) {
+                  float *d_running, float slope, float epsilon, float momentum, float *gradients,
+                  float *loss, Gemm *gemm) {
     const Options o = {bf16, slope, epsilon, momentum, gemm};
     const int M = real ? 2 * B : B;
     Layer G[g_count], D[d_count];
     read_layers(g_shapes, g_count, g_parameters, real ? NULL : gradients, g_running, G);
-    read_layers(d_shapes, d_count, d_parameters, real ? gradients : NULL, NULL, D);
-    size_t widest = 0;
-    for (int k = 0; k < g_count; k++) widest = G[k].outputs > (int)widest ? (size_t)G[k].outputs : widest;
-    for (int k = 0; k < d_count; k++) widest = D[k].inputs > (int)widest ? (size_t)D[k].inputs : widest;
-    const size_t P = D[0].inputs, buffer = (M * widest * sizeof(float) + 63) / 64 * 64;
-    const size_t of_G = lay_out(G, g_count, B, bf16, NULL) - (char *)NULL;
-    const size_t of_D = lay_out(D, d_count, M, bf16, NULL) - (char *)NULL;
-    char *memory = malloc(3 * buffer + of_G + of_D + 64);
-    if (!memory) return 1;
-    char *start = memory + (64 - (uintptr_t)memory % 64) % 64;
-    float *images = (float *)start, *dy = (float *)(start + buffer), *other = (float *)(start + 2 * buffer);
-    lay_out(G, g_count, B, bf16, start + 3 * buffer);
-    lay_out(D, d_count, M, bf16, start + 3 * buffer + of_G);
+    read_layers(d_shapes, d_count, d_parameters, real ? gradients : NULL, d_running, D);
+    int widest = 0;
+    for (int k = 0; k < g_count; k++) widest = G[k].outputs > widest ? G[k].outputs : widest;
+    for (int k = 0; k < d_count; k++) widest = D[k].inputs > widest ? D[k].inputs : widest;
+    const size_t P = D[0].inputs;
+    float *images = NULL, *dy = NULL, *other = NULL;
+    Memory memory = {0};
+    for (int counted = 0; counted < 2; counted++) {
+        if (counted && !(memory.start = aligned_alloc(64, memory.used))) return 1;
+        memory.used = 0;
+        images = take(&memory, M * P, sizeof(float));
+        dy = take(&memory, (size_t)M * widest, sizeof(float)), other = take(&memory, (size_t)M * widest, sizeof(float));
+        lay_out(G, g_count, B, bf16, &memory);
+        lay_out(D, d_count, M, bf16, &memory);
+    }
 
     const float *fake = forward(&o, G, g_count, B, z), *x = fake;
     if (real) { /* both through D at once: exact, since D has no BatchNorm */
@@ -226,6 +228,6 @@ int gan_gradients(int bf16, int B, const float *real, const float *z, int g_coun
     if (real) *loss += binary_cross_entropy(B, 0.0f, logits + B, dy + B);
     float *dfake = backward(&o, D, d_count, M, dy, other, !real);
     if (!real) backward(&o, G, g_count, B, dfake, dfake == dy ? other : dy, 0);
-    free(memory);
+    free(memory.start);
     return 0;
 }

@@ -46,21 +46,19 @@ static void sum_groups(int B, int N, int width, const int *group, const float *r
         for (int j = 0; j < width; j++) rows[group[b] * width + j] += all[b * width + j];
 }
 
-/* Lay the arrays out from `start` on (with start NULL: only to find the size); returns their end */
-static char *lay_out(const Net *net, Work *w, char *start) {
+static void lay_out(const Net *net, Work *w, Memory *memory) {
     const size_t B = net->B, T = net->T, D = net->D, H = net->H, O = net->O, G = net->G, s = sizeof(float);
-    char *end = start;
-    w->x_0 = take(&end, B * D, s), w->z_0 = take(&end, B * G, s), w->c_0 = take(&end, B * H, s);
-    w->tanh_c_0 = take(&end, B * H, s), w->h_0 = take(&end, B * H, s), w->dh_0 = take(&end, B * H, s);
-    w->dc_0 = take(&end, B * H, s), w->zeros = take(&end, B * H, s), w->group = take(&end, B, sizeof(int));
-    w->z = take(&end, T * B * G, s), w->c = take(&end, T * B * H, s), w->tanh_c = take(&end, T * B * H, s);
-    w->h = take(&end, T * B * H, s), w->dh = take(&end, B * H, s), w->dc = take(&end, B * H, s);
-    w->W_T = take(&end, G * H, s), w->logits = take(&end, B * O, s);
+    w->x_0 = take(memory, B * D, s), w->z_0 = take(memory, B * G, s), w->c_0 = take(memory, B * H, s);
+    w->tanh_c_0 = take(memory, B * H, s), w->h_0 = take(memory, B * H, s), w->dh_0 = take(memory, B * H, s);
+    w->dc_0 = take(memory, B * H, s), w->zeros = take(memory, B * H, s), w->group = take(memory, B, sizeof(int));
+    w->z = take(memory, T * B * G, s), w->c = take(memory, T * B * H, s), w->tanh_c = take(memory, T * B * H, s);
+    w->h = take(memory, T * B * H, s), w->dh = take(memory, B * H, s), w->dc = take(memory, B * H, s);
+    w->W_T = take(memory, G * H, s), w->logits = take(memory, B * O, s);
     if (net->bf16) {
-        w->W_copy = take(&end, G * H, 2), w->W_T_copy = take(&end, G * H, 2), w->h_0_copy = take(&end, B * H, 2);
-        w->h_copy = take(&end, T * B * H, 2), w->z_copy = take(&end, T * B * G, 2);
+        w->W_copy = take(memory, G * H, 2), w->W_T_copy = take(memory, G * H, 2);
+        w->h_0_copy = take(memory, B * H, 2), w->h_copy = take(memory, T * B * H, 2);
+        w->z_copy = take(memory, T * B * G, 2);
     }
-    return end;
 }
 
 /* Loss and accuracy -> result [2], and all gradients, of one batch x [T, B, D], target [B] */
@@ -151,23 +149,25 @@ static void rmsprop(size_t count, float rate, float alpha, float epsilon, const 
 }
 
 /* K training steps: x [K, T, B, D], target [K, B] -> results [K, 2], loss and accuracy of each step before its update.
- * `parameters`, their running `squares` and their `gradients` (of the last step, when done) are flat. max_norm 0: no
- * clipping. Returns 0, or 1 if there is not enough memory. */
+ * `parameters`, their running `squares` and their `gradients` (of the last step, when done) are flat. An infinite
+ * max_norm: no clipping. Returns 0, or 1 if there is not enough memory. */
 int train_sequence(int lstm, int bf16, int K, int B, int T, int D, int H, int O, const float *x, const int64_t *target,
-                   float rate, float alpha, float epsilon, float max_norm, float *parameters, float *squares, float *gradients,
-                   float *results, Gemm *sgemm, Gemm *gemm) {
+                   float rate, float alpha, float epsilon, float max_norm, float *parameters, float *squares,
+                   float *gradients, float *results, Gemm *sgemm, Gemm *gemm) {
     const Net net = {lstm, B, T, D, H, O, lstm ? 4 * H : H, bf16, sgemm, gemm};
     const size_t count = (size_t)(D + H + 1) * net.G + (size_t)(H + 1) * O;
     Work work;
-    char *memory = malloc((size_t)(lay_out(&net, &work, NULL) - (char *)NULL) + 64);
-    if (!memory) return 1;
-    lay_out(&net, &work, memory + (64 - (uintptr_t)memory % 64) % 64);
+    Memory memory = {0};
+    lay_out(&net, &work, &memory);
+    if (!(memory.start = aligned_alloc(64, memory.used))) return 1;
+    memory.used = 0;
+    lay_out(&net, &work, &memory);
     memset(work.zeros, 0, (size_t)B * H * sizeof(float));
     for (int k = 0; k < K; k++, x += (size_t)T * B * D, target += B, results += 2) {
         backpropagate(&net, &work, x, target, parameters, gradients, results);
-        if (max_norm > 0.0f) clip(count, max_norm, gradients);
+        if (max_norm < INFINITY) clip(count, max_norm, gradients);
         rmsprop(count, rate, alpha, epsilon, gradients, squares, parameters);
     }
-    free(memory);
+    free(memory.start);
     return 0;
 }

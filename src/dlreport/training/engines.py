@@ -1,9 +1,14 @@
-"""Training of a sequence model by blocks of steps, in the two forms there are: ours on a CPU, autograd's everywhere.
+"""Training of a sequence model by blocks of steps, in the two forms there are.
+
+`Native`, in C, where it can be: on a CPU with a C compiler. `Autograd` on every other device, and without a compiler.
 
 Shapes: K steps, R replicates, B batch, T time steps, D input dim.
   `train` takes x [K, R, T, B, D] and target [K, R, B], updates the models' weights step by step, and returns loss and
   accuracy before each update [K, 2, R].
 """
+
+import functools
+import math
 
 import torch
 from torch import Tensor, nn
@@ -13,20 +18,33 @@ from dlreport.config import Sequence
 from dlreport.models.head import accuracy, cross_entropy
 from dlreport.models.lstm import LSTM
 from dlreport.training.flat import flatten
+from dlreport.training.progress import log
 
 ALPHA, EPSILON = 0.99, 1e-8  # RMSprop's, PyTorch's defaults
 
 
+@functools.cache
+def native_engine(device: str, precision: str) -> bool:
+    """Whether the native engine serves this device ("cpu", ...). A line says what its absence from a CPU costs."""
+    if device != "cpu":
+        return False
+    if reason := native.why_unavailable(precision):
+        log.warning("%s; training by autograd, several times slower and not to the same last digits", reason)
+    return reason is None
+
+
 class Native:
-    """Ours in C, for one replicate (R = 1) on one thread of a CPU."""
+    """One replicate (R = 1) on one thread of a CPU, by native/sequence.c."""
 
     def __init__(self, model: nn.Module, settings: Sequence, precision: str):
         self.lstm = isinstance(model, LSTM)
-        input_dim, hidden_dim, _, _, output_dim = (parameter.shape[0] for parameter in model.parameters())
-        self.shapes = input_dim, hidden_dim, output_dim
+        W_x, W_h, b, W_p, b_p = model.parameters()  # the order that sequence.c expects
+        D, G, H, O = *W_x.shape, W_h.shape[0], len(b_p)  # noqa: E741
+        assert [*W_h.shape, *b.shape, *W_p.shape] == [H, G, G, H, O]
+        self.shapes = D, H, O
         self.precision = precision
         self.rmsprop = settings.learning_rate, ALPHA, EPSILON
-        self.max_norm = settings.clip.max_norm if settings.clip.mode == "effective" else 0.0
+        self.max_norm = settings.clip.max_norm if settings.clip.mode == "effective" else math.inf
         self.weights = flatten(list(model.parameters()))
         self.squares, self.gradients = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
 
@@ -45,9 +63,12 @@ def clip(gradients: list[Tensor], max_norm: float) -> None:
 
 
 class Autograd:
-    """Autograd's, for all replicates at once on any device: their weights, stacked to [R, ...], become the models'.
+    """All replicates at once on any device, by autograd: their weights, stacked to [R, ...], become the models'.
 
-    On CUDA one compiled graph: at batch 128 the launches of its many small kernels would cost more than they compute.
+    Stacked products may round as R has it, so a replicate's last digits can depend on how many there are. With bf16 the
+    forward pass is under autocast, which rounds the products' results too; `Native` rounds what goes into them alone.
+    On CUDA a step is one compiled graph: at batch 128 the launches of its many small kernels would cost more than they
+    compute.
     """
 
     def __init__(self, models: list[nn.Module], settings: Sequence, precision: str):
@@ -58,13 +79,13 @@ class Autograd:
         for name, value in self.weights.items():
             for replicate, model in enumerate(models):
                 model.get_parameter(name).data = value[replicate]
-        self.device = value.device
+        self.device = next(iter(self.weights.values())).device
         self.gradients = torch.func.vmap(torch.func.grad(self.loss, has_aux=True))
         self.step = self.eager_step
         if self.device.type == "cuda":
             for tensor in (*self.weights.values(), *self.squares.values()):
                 torch._dynamo.mark_static_address(tensor)  # a CUDA graph may update only such tensors in place
-            self.step = torch.compile(self.eager_step, mode="reduce-overhead")
+            self.step = torch.compile(self.eager_step, mode="reduce-overhead", dynamic=False)
 
     def loss(self, weights: dict[str, Tensor], x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Of one replicate; x [T, B, D], target [B] -> loss, and loss and accuracy [2]."""

@@ -1,4 +1,6 @@
-"""One training step of the GAN, in the two forms there are: ours on a CPU, autograd's everywhere.
+"""One training step of the GAN, in the two forms there are.
+
+`NativeGan`, in C, where it can be: on a CPU with a C compiler. `AutogradGan` on other devices, and without a compiler.
 
 Shapes: B batch, P pixels. A step takes real images [B, P], updates the discriminator and then the generator, and
 returns their losses before it [2], on the networks' device.
@@ -10,19 +12,15 @@ from torch import Tensor, nn
 from dlreport import native
 from dlreport.config import Gan
 from dlreport.models.gan import SLOPE, Discriminator, Generator, discriminator_loss, generator_loss
+from dlreport.training.engines import native_engine
 from dlreport.training.flat import flatten
-from dlreport.training.progress import log
 
 
 def build_engine(
     generator: Generator, discriminator: Discriminator, settings: Gan, noise: torch.Generator, precision: str
 ) -> "NativeGan | AutogradGan":
-    """The native engine on a CPU where it is available, else autograd's; `noise` is where latents come from."""
-    on_cpu = next(generator.parameters()).device.type == "cpu"
-    reason = native.why_unavailable(precision) if on_cpu else None
-    if reason:
-        log.warning("%s; training by autograd, slower and different in the last digits", reason)
-    engine = NativeGan if on_cpu and not reason else AutogradGan
+    """The native engine where there is one, else autograd's; `noise` is where latents come from."""
+    engine = NativeGan if native_engine(next(generator.parameters()).device.type, precision) else AutogradGan
     return engine(generator, discriminator, settings, noise, precision)
 
 
@@ -31,7 +29,7 @@ def adam(parameters: list[Tensor], settings: Gan) -> torch.optim.Adam:
 
 
 class NativeGan:
-    """Ours in C; each network's parameters are one array, which Adam updates as a whole."""
+    """By native/gan.c. Each network's parameters are one array, which Adam updates as a whole."""
 
     def __init__(
         self,
@@ -42,27 +40,28 @@ class NativeGan:
         precision: str,
     ):
         self.latent_dim, self.noise, self.precision = settings.latent_dim, noise, precision
-        self.generator, self.discriminator = describe(generator), describe(discriminator)
+        self.networks = describe(generator), describe(discriminator)
+        for network in self.networks:
+            network.parameters.grad = torch.empty_like(network.parameters)
+        self.generator_adam, self.discriminator_adam = (adam([net.parameters], settings) for net in self.networks)
         self.norms = [layer for layer in generator.layers if isinstance(layer, nn.BatchNorm1d)]
         self.constants = SLOPE, self.norms[0].eps, self.norms[0].momentum
-        self.adams = {}
-        for network in (self.generator, self.discriminator):
-            network.parameters.grad = torch.empty_like(network.parameters)
-            self.adams[id(network)] = adam([network.parameters], settings)
 
-    def update(self, network: native.Network, real: Tensor | None, count: int) -> float:
-        """One step of one network, the discriminator's with real images; returns its loss."""
+    def gradients(self, real: Tensor | None, count: int) -> float:
+        """The discriminator's loss or, without real images, the generator's; its gradients go to parameters.grad."""
         z = torch.randn(count, self.latent_dim, generator=self.noise)
-        networks = self.generator, self.discriminator
-        loss = native.gan_gradients(real, z, *networks, self.constants, network.parameters.grad, self.precision)
-        self.adams[id(network)].step()
-        return loss
+        generator, discriminator = self.networks
+        trained = generator if real is None else discriminator
+        return native.gan_gradients(real, z, *self.networks, self.constants, trained.parameters.grad, self.precision)
 
     def step(self, real: Tensor) -> Tensor:
-        losses = [self.update(self.discriminator, real, len(real)), self.update(self.generator, None, len(real))]
+        d_loss = self.gradients(real, len(real))
+        self.discriminator_adam.step()
+        g_loss = self.gradients(None, len(real))
+        self.generator_adam.step()
         for norm in self.norms:
             norm.num_batches_tracked += 2
-        return torch.tensor(losses)
+        return torch.tensor([d_loss, g_loss])
 
 
 def describe(network: nn.Module) -> native.Network:
@@ -100,7 +99,7 @@ class AutogradGan:
         self.discriminator_adam = adam(list(discriminator.parameters()), settings)
         self.losses = self.loss_of_discriminator, self.loss_of_generator
         if self.device.type == "cuda":
-            self.losses = tuple(torch.compile(loss, mode="reduce-overhead") for loss in self.losses)
+            self.losses = tuple(torch.compile(loss, mode="reduce-overhead", dynamic=False) for loss in self.losses)
 
     def loss_of_discriminator(self, real: Tensor, z: Tensor) -> Tensor:
         with self.cast:

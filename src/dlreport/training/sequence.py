@@ -3,6 +3,7 @@
 import math
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,13 +15,12 @@ from dlreport.config import Sequence
 from dlreport.data import palindromes
 from dlreport.errors import UserError
 from dlreport.models import SEQUENCE_MODELS
-from dlreport.native import why_unavailable
 from dlreport.runtime import check_precision, prepare, select_device
 from dlreport.streams import stream
-from dlreport.training.engines import Autograd, Native
+from dlreport.training.engines import Autograd, Native, native_engine
 from dlreport.training.progress import log, start_logging, steps_bar
 
-BLOCK = 64  # steps between two returns to Python: enough for their cost, and that of drawing data, not to count
+BLOCK = 8192  # sequences drawn, and trained on, between two returns to Python: enough for that to cost nothing
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ def train(
 ) -> list[SequenceRun]:
     """Train these replicates in this process, each from its own streams for initialisation and data.
 
-    By the native engine on a CPU where it is available (one replicate at a time), else by autograd's. Raises UserError
-    naming the step if a loss is no longer finite.
+    By the native engine one after the other, else by autograd's all at once. Raises UserError naming the step if a
+    loss is no longer finite.
     """
-    native = device.type == "cpu" and why_unavailable(precision) is None
-    if native and len(replicates) > 1:
+    by_native = native_engine(device.type, precision)
+    if by_native and len(replicates) > 1:
         return [train(cell, settings, seed, device, precision, [replicate])[0] for replicate in replicates]
 
     def streams(use: str) -> list[torch.Generator]:
@@ -65,11 +65,12 @@ def train(
 
     models = [build_model(cell, settings.hidden_dim, generator).to(device) for generator in streams("init")]
     data = streams("data")
-    engine = Native(models[0], settings, precision) if native else Autograd(models, settings, precision)
+    engine = Native(models[0], settings, precision) if by_native else Autograd(models, settings, precision)
     results = torch.empty(settings.steps, 2, len(replicates))
     with steps_bar(settings.steps, f"{cell} replicate {replicates[0]}", position=replicates[0]) as bar:
-        for start in range(0, settings.steps, BLOCK):
-            steps = range(start, min(start + BLOCK, settings.steps))
+        block = max(1, BLOCK // settings.batch_size)
+        for start in range(0, settings.steps, block):
+            steps = range(start, min(start + block, settings.steps))
             x, target = draw(cell.length, settings.batch_size, len(steps), data)
             results[start : steps.stop] = engine.train(x.to(device), target.to(device))
             bar.update(len(steps))
@@ -108,23 +109,22 @@ def train_replicates(
 ) -> list[SequenceRun]:
     """Train `settings.replicates` runs in replicate order, on a CPU in up to `workers` processes of one thread each.
 
-    A replicate's numbers depend on its own index and streams alone: not on `workers`, nor on how many others run.
+    By the native engine a replicate's numbers depend on its own index and streams alone: not on `workers`, nor on how
+    many others run.
     """
     where = select_device(device)
     check_precision(precision, where)
-    if where.type != "cpu":
-        workers = 1
-    elif reason := why_unavailable(precision):
-        log.warning("%s; training by autograd, several times slower and different in the last digits", reason)
-        workers = 1
-    workers = min(workers, settings.replicates)
+    workers = min(workers, settings.replicates) if native_engine(where.type, precision) else 1
     run = partial(train, cell, settings, seed, where, precision)
     if workers == 1:
         prepare(threads=1)
         return run(list(range(settings.replicates)))
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start_worker) as pool:
-        return [trained for (trained,) in pool.map(run, ([replicate] for replicate in range(settings.replicates)))]
+        try:
+            return [trained for (trained,) in pool.map(run, ([replicate] for replicate in range(settings.replicates)))]
+        except BrokenProcessPool as error:
+            raise UserError(f"{cell}: a training process was killed, as for want of memory; run it again") from error
 
 
 def mean_accuracy(accuracy: np.ndarray, average_from: int) -> float:

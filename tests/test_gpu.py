@@ -1,0 +1,35 @@
+"""The same training on a GPU. Skipped where there is none; what runs there is `Autograd` and `AutogradGan`, which the
+other tests run on the CPU, here as CUDA graphs."""
+
+import pytest
+import torch
+
+from dlreport.training.gan import train_gan
+from dlreport.training.sequence import Cell, train_replicates
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+
+
+@pytest.mark.parametrize("model", ["VanillaRNN", "LSTM"])
+@pytest.mark.parametrize("mode", ["as_reported", "effective"])
+def test_sequences_train_on_cuda_as_on_the_cpu(params, model, mode):
+    clip = params.sequence.clip.model_copy(update={"mode": mode})
+    tiny = {"hidden_dim": 8, "batch_size": 16, "steps": 40, "replicates": 3, "clip": clip}
+    settings = params.sequence.model_copy(update=tiny)
+    cpu, gpu = (train_replicates(Cell(model, 3), settings, 1, device, "fp32", 1) for device in ("cpu", "cuda"))
+    for ours, theirs in zip(cpu, gpu, strict=True):
+        assert theirs.loss[:5] == pytest.approx(ours.loss[:5], rel=1e-3)
+        assert (theirs.loss > 0).all()
+        assert theirs.loss[-5:].mean() < theirs.loss[:5].mean()
+
+
+def test_the_gan_trains_on_cuda_as_on_the_cpu(params, digits):
+    settings = params.gan.model_copy(update={"latent_dim": 8, "epochs": 3, "batch_size": 32, "threads": 1})
+    runs = [
+        train_gan(digits[:200], settings, 1, device, "fp32", lambda epoch, generator: None)
+        for device in ("cpu", "cuda")
+    ]
+    for name, losses in runs[0][2].items():
+        assert runs[1][2][name] == pytest.approx(losses, rel=1e-2)
+    for ours, theirs in zip(runs[0][0].buffers(), runs[1][0].buffers(), strict=True):
+        torch.testing.assert_close(theirs.cpu(), ours, rtol=0.05, atol=0.01)
