@@ -17,6 +17,7 @@ from dlreport import native
 from dlreport.config import Sequence
 from dlreport.models.head import accuracy, cross_entropy
 from dlreport.models.lstm import LSTM
+from dlreport.models.rnn import VanillaRNN
 from dlreport.training.flat import flatten
 from dlreport.training.progress import log
 
@@ -34,10 +35,12 @@ def native_engine(device: str, precision: str) -> bool:
 
 
 class Native:
-    """One replicate (R = 1) on one thread of a CPU, by native/sequence.c."""
+    """One replicate (R = 1) of one of `MODELS` on one thread of a CPU, by native/sequence.c."""
+
+    MODELS = (VanillaRNN, LSTM)
 
     def __init__(self, model: nn.Module, settings: Sequence, precision: str):
-        self.lstm = isinstance(model, LSTM)
+        self.lstm = self.MODELS.index(type(model)) == 1
         W_x, W_h, b, W_p, b_p = model.parameters()  # the order that sequence.c expects
         D, G, H, O = *W_x.shape, W_h.shape[0], len(b_p)  # noqa: E741
         assert [*W_h.shape, *b.shape, *W_p.shape] == [H, G, G, H, O]

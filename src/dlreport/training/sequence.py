@@ -48,6 +48,10 @@ def build_model(cell: Cell, hidden_dim: int, generator: torch.Generator) -> torc
     return SEQUENCE_MODELS[cell.model](1, hidden_dim, palindromes.DIGITS, generator)
 
 
+def _by_native(cell: Cell, device: torch.device, precision: str) -> bool:
+    return SEQUENCE_MODELS[cell.model] in Native.MODELS and native_engine(device.type, precision)
+
+
 def train(
     cell: Cell, settings: Sequence, seed: int, device: torch.device, precision: str, replicates: list[int]
 ) -> list[SequenceRun]:
@@ -56,7 +60,7 @@ def train(
     By the native engine one after the other, else by autograd's all at once. Raises UserError naming the step if a
     loss is no longer finite.
     """
-    by_native = native_engine(device.type, precision)
+    by_native = _by_native(cell, device, precision)
     if by_native and len(replicates) > 1:
         return [train(cell, settings, seed, device, precision, [replicate])[0] for replicate in replicates]
 
@@ -114,7 +118,7 @@ def train_replicates(
     """
     where = select_device(device)
     check_precision(precision, where)
-    workers = min(workers, settings.replicates) if native_engine(where.type, precision) else 1
+    workers = min(workers, settings.replicates) if _by_native(cell, where, precision) else 1
     run = partial(train, cell, settings, seed, where, precision)
     if workers == 1:
         prepare(threads=1)
