@@ -25,9 +25,7 @@ def test_bf16_needs_a_processor_with_its_products(monkeypatch, capabilities, sup
     if supported:
         check_precision("bf16", CPU)
     else:
-        with pytest.raises(
-            UserError, match=r"^precision: this cpu has no bf16 matrix products; set precision to fp32$"
-        ):
+        with pytest.raises(UserError, match=r"^precision: this cpu has no bf16 matrix products; set precision"):
             check_precision("bf16", CPU)
 
 
