@@ -1,4 +1,4 @@
-"""LSTM from the report's equations. Its backward pass through time is in native/cell.h.
+"""LSTM from the report's equations. Its backward pass through time is in native/sequence.c.
 
 Shapes: B batch, T time steps, D input dim, H hidden dim, O classes.
   x [B, T, D]   h_t, c_t and each gate [B, H]   logits [B, O]

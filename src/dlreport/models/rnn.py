@@ -1,4 +1,4 @@
-"""VanillaRNN from the report's equations. Its backward pass through time is in native/cell.h.
+"""VanillaRNN from the report's equations. Its backward pass through time is in native/sequence.c.
 
 Shapes: B batch, T time steps, D input dim, H hidden dim, O classes.
   x [B, T, D]   h_t [B, H]   logits [B, O]   W_hx [D, H]   W_hh [H, H]   W_ph [H, O]

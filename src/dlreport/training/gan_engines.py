@@ -18,7 +18,7 @@ from dlreport.training.flat import flatten
 
 def build_engine(
     generator: Generator, discriminator: Discriminator, settings: Gan, noise: torch.Generator, precision: str
-) -> "NativeGan | AutogradGan":
+) -> "Engine":
     """The native engine where there is one, else autograd's; `noise` is where latents come from."""
     engine = NativeGan if native_engine(next(generator.parameters()).device.type, precision) else AutogradGan
     return engine(generator, discriminator, settings, noise, precision)
@@ -28,8 +28,8 @@ def adam(parameters: list[Tensor], settings: Gan) -> torch.optim.Adam:
     return torch.optim.Adam(parameters, lr=settings.learning_rate, betas=tuple(settings.betas), fused=True)
 
 
-class NativeGan:
-    """By native/gan.c. Each network's parameters are one array, which Adam updates as a whole."""
+class Engine:
+    """What both forms hold; `set_up` is theirs. `noise` is where latents come from."""
 
     def __init__(
         self,
@@ -40,6 +40,17 @@ class NativeGan:
         precision: str,
     ):
         self.latent_dim, self.noise, self.precision = settings.latent_dim, noise, precision
+        self.device = next(generator.parameters()).device
+        self.set_up(generator, discriminator, settings)
+
+    def latents(self, count: int) -> Tensor:
+        return torch.randn(count, self.latent_dim, generator=self.noise).to(self.device)
+
+
+class NativeGan(Engine):
+    """By native/gan.c. Each network's parameters are one array, which Adam updates as a whole."""
+
+    def set_up(self, generator: Generator, discriminator: Discriminator, settings: Gan) -> None:
         self.networks = describe(generator), describe(discriminator)
         for network in self.networks:
             network.parameters.grad = torch.empty_like(network.parameters)
@@ -49,7 +60,7 @@ class NativeGan:
 
     def gradients(self, real: Tensor | None, count: int) -> float:
         """The discriminator's loss or, without real images, the generator's; its gradients go to parameters.grad."""
-        z = torch.randn(count, self.latent_dim, generator=self.noise)
+        z = self.latents(count)
         generator, discriminator = self.networks
         trained = generator if real is None else discriminator
         return native.gan_gradients(real, z, *self.networks, self.constants, trained.parameters.grad, self.precision)
@@ -79,27 +90,19 @@ def describe(network: nn.Module) -> native.Network:
     return native.Network([tuple(shape) for shape in shapes], flatten(list(network.parameters())), flatten(running))
 
 
-class AutogradGan:
+class AutogradGan(Engine):
     """Autograd's on any device. On CUDA the losses are compiled to CUDA graphs: launching their many small kernels one
     by one would cost more than they compute."""
 
-    def __init__(
-        self,
-        generator: Generator,
-        discriminator: Discriminator,
-        settings: Gan,
-        noise: torch.Generator,
-        precision: str,
-    ):
+    def set_up(self, generator: Generator, discriminator: Discriminator, settings: Gan) -> None:
         self.generator, self.discriminator = generator, discriminator
-        self.latent_dim, self.noise = settings.latent_dim, noise
-        self.device = next(generator.parameters()).device
-        self.cast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
+        self.cast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
         self.generator_adam = adam(list(generator.parameters()), settings)
         self.discriminator_adam = adam(list(discriminator.parameters()), settings)
         self.losses = self.loss_of_discriminator, self.loss_of_generator
         if self.device.type == "cuda":
-            self.losses = tuple(torch.compile(loss, mode="reduce-overhead", dynamic=False) for loss in self.losses)
+            options = {"mode": "reduce-overhead", "dynamic": False}
+            self.losses = tuple(torch.compile(loss, **options) for loss in self.losses)
 
     def loss_of_discriminator(self, real: Tensor, z: Tensor) -> Tensor:
         with self.cast:
@@ -113,9 +116,6 @@ class AutogradGan:
         with self.cast:
             logits = self.discriminator.logits(self.generator(z)).float()
         return generator_loss(logits)
-
-    def latents(self, count: int) -> Tensor:
-        return torch.randn(count, self.latent_dim, generator=self.noise).to(self.device)
 
     def step(self, real: Tensor) -> Tensor:
         of_discriminator, of_generator = self.losses

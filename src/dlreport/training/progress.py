@@ -1,7 +1,7 @@
 """Progress: a bar on a terminal, plain lines in a log."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from tqdm import tqdm
@@ -15,14 +15,17 @@ def start_logging() -> None:
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
 
 
-def progress(items: Iterable[int], label: str, position: int = 0) -> Iterable[int]:
-    """Iterate with a tqdm bar if stderr is a terminal; log lines are then written above the bar."""
-    with logging_redirect_tqdm():
-        yield from tqdm(items, desc=label, position=position, disable=None, mininterval=0.5, leave=False)
-
-
 @contextmanager
 def steps_bar(total: int, label: str, position: int = 0) -> Iterator[tqdm]:
-    """A bar to be moved by `update`, under the same conditions."""
-    with logging_redirect_tqdm(), tqdm(total=total, desc=label, position=position, disable=None, leave=False) as bar:
+    """A tqdm bar if stderr is a terminal, to be moved by `update`; log lines are then written above it."""
+    options = {"position": position, "disable": None, "mininterval": 0.5, "leave": False}
+    with logging_redirect_tqdm(), tqdm(total=total, desc=label, **options) as bar:
         yield bar
+
+
+def progress(items: Collection[int], label: str) -> Iterator[int]:
+    """Iterate with such a bar."""
+    with steps_bar(len(items), label) as bar:
+        for item in items:
+            yield item
+            bar.update()

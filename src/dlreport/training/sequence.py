@@ -93,9 +93,13 @@ def draw(length: int, batch_size: int, steps: int, streams: list[torch.Generator
 
 def _report(cell: Cell, replicates: list[int], results: Tensor, steps: range, settings: Sequence) -> None:
     """Log the lines that are due among these steps; refuse a loss that is no number."""
-    for step in steps:
+    finite = results[steps.start : steps.stop, 0].isfinite().all(1).tolist()
+    for step, fine in zip(steps, finite, strict=True):
+        due = step % settings.log_every == 0 or step == settings.steps - 1
+        if fine and not due:
+            continue
         for replicate, (loss, accuracy) in zip(replicates, results[step].T.tolist(), strict=True):
-            if step % settings.log_every == 0 or step == settings.steps - 1:
+            if due:
                 log.info("%s replicate %d step %d loss %.4g accuracy %.4f", cell, replicate, step, loss, accuracy)
             if not math.isfinite(loss):
                 raise UserError(
