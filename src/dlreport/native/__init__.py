@@ -1,4 +1,4 @@
-"""Training in C on a CPU, sequence.c and gan.c: compiled when first used, with PyTorch's own BLAS for the products."""
+"""Training in C on a CPU, sequence.c and gan.c: compiled when first used, with PyTorch's own kernels for the products."""
 
 import ctypes
 import functools
@@ -16,11 +16,14 @@ from torch import Tensor
 # -fno- flags only drop the errno and the trap flags of float operations, which nobody reads, so that loops vectorise.
 FLAGS = ["-std=c11", "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
 SOURCES = [str(Path(__file__).with_name(name)) for name in ("sequence.c", "gan.c")]
-PRODUCTS = {"fp32": "sgemm_", "bf16": "gemm_bf16bf16f32_"}  # BLAS's names for them; the second is MKL's own
+# at::native::cpublas::brgemm, for float and for BFloat16, and brgemm_release, as C++ compilers write them
+BRGEMM = "_ZN2at6native7cpublas6brgemmE{integers}b{type}Pfb"
+TYPES = {"fp32": "PKfS3_", "bf16": "PKN3c108BFloat16ES5_"}
+RELEASE = "_ZN2at6native7cpublas14brgemm_releaseEb"
 
 
 class NativeError(Exception):
-    """There is no C compiler or no BLAS to call; the message says which."""
+    """There is no C compiler or no matrix product to call; the message says which."""
 
 
 @functools.cache
@@ -47,21 +50,36 @@ def _library() -> ctypes.CDLL:
             raise NativeError(f"the compiled engine cannot be loaded ({error})") from error
 
 
+class _Products(ctypes.Structure):
+    """common.h's Products: addresses of functions in the library that PyTorch has loaded."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("fp32", "bf16", "release")]
+
+
 @functools.cache
-def _product(precision: str) -> int:
-    """Address of the matrix product in the library that PyTorch has loaded."""
-    name = PRODUCTS[precision]
-    for library in (Path(torch.__file__).parent / "lib").glob("libtorch_cpu.*"):
-        if hasattr(found := ctypes.CDLL(str(library)), name):
-            return ctypes.cast(found[name], ctypes.c_void_p).value
-    raise NativeError(f"this PyTorch has no {name}")
+def _products(precision: str) -> _Products:
+    torch_cpu = next((Path(torch.__file__).parent / "lib").glob("libtorch_cpu.*"), None)
+    exported = ctypes.CDLL(torch_cpu and str(torch_cpu))
+
+    def address(names: list[str]) -> int:
+        for name in names:
+            if hasattr(exported, name):
+                return ctypes.cast(exported[name], ctypes.c_void_p).value
+        raise NativeError("this PyTorch exports no brgemm")
+
+    def brgemm(kind: str) -> int:  # int64_t is long on Linux, long long elsewhere
+        return address([BRGEMM.format(integers=letter * 6, type=TYPES[kind]) for letter in "lx"])
+
+    if precision == "fp32":
+        return _Products(brgemm("fp32"), None, None)
+    return _Products(brgemm("fp32"), brgemm("bf16"), address([RELEASE]))
 
 
 @functools.cache
 def why_unavailable(precision: str) -> str | None:
     """None if the functions below can be called, else the reason."""
     try:
-        _product(precision)
+        _products(precision)
         _library()
     except NativeError as error:
         return str(error)
@@ -107,12 +125,12 @@ def train_sequence(
     results = torch.empty(K, 2)
     _call(
         "train_sequence",
-        *(int(lstm), int(precision == "bf16"), K, B, T, D, H, O),
+        *(int(lstm), K, B, T, D, H, O),
         *(_address(x, torch.float32, K, T, B, D), _address(target, torch.int64, K, B)),
         *_floats(*rmsprop, max_norm),
         *(_address(tensor, torch.float32, count) for tensor in state),
         _address(results, torch.float32, K, 2),
-        *(ctypes.c_void_p(_product(name)) for name in ("fp32", precision)),
+        ctypes.byref(_products(precision)),
     )
     return results
 
@@ -162,7 +180,7 @@ def gan_gradients(
     trained = generator if real is None else discriminator
     _call(
         "gan_gradients",
-        *(int(precision == "bf16"), B),
+        B,
         ctypes.c_void_p(None) if real is None else _address(real, torch.float32, B, discriminator.shapes[0][0]),
         _address(z, torch.float32, B, generator.shapes[0][0]),
         *networks,
@@ -170,7 +188,7 @@ def gan_gradients(
         *(
             _address(gradients, torch.float32, trained.parameter_count),
             ctypes.byref(loss),
-            ctypes.c_void_p(_product(precision)),
+            ctypes.byref(_products(precision)),
         ),
     )
     return loss.value

@@ -5,8 +5,7 @@
 
 typedef struct {
     int lstm, B, T, D, H, O, G;
-    int bf16;           /* the products over the hidden state in bfloat16, with sums in float32 */
-    Gemm *sgemm, *gemm; /* for the output layer, and for those: the same but with bf16 */
+    Products recurrent, output; /* over the hidden state, in fp32 or bf16; of the output layer, always in fp32 */
 } Net;
 
 /* The parameters, or their gradients, one after the other as in the model's parameters() */

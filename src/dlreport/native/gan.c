@@ -1,7 +1,7 @@
 /* The gradients of one training step of the GAN's generator or discriminator on a CPU.
  *
- * In C for the reason that sequence.c gives. The products, and what follows them layer by layer, use as many threads as
- * PyTorch was told to (it tells BLAS and OpenMP).
+ * In C for the reason that sequence.c gives. Each layer's columns are shared among as many threads as PyTorch was told to
+ * use (it tells OpenMP): a block of columns is one thread's from the product on, so threads change no number.
  *
  * Shapes, all arrays row-major and contiguous: B batch, M rows (B, or 2B for real and fake images together), Z latent
  * dim, P pixels. The losses and the networks are those of models/gan.py; a network is a chain of layers
@@ -9,9 +9,16 @@
  */
 #include "common.h"
 
+#ifdef _OPENMP
+#include <omp.h>
+#else
+static int omp_get_thread_num(void) { return 0; }
+static int omp_get_max_threads(void) { return 1; }
+#endif
+
 enum { NO_ACTIVATION, LEAKY_RELU, TANH }; /* by their index in ACTIVATIONS of __init__.py */
 
-#define COLUMNS 64 /* a piece of work for one thread; sums over rows are whole in it, so threads change no number */
+#define COLUMNS 64 /* in a block */
 
 typedef struct {
     int inputs, outputs, norm, activation;
@@ -21,14 +28,20 @@ typedef struct {
     const float *x;                 /* [M, inputs] */
     float *y, *normalised;          /* [M, outputs]: output; (x W' + b - mean) / deviation */
     float *inverse;                 /* [outputs]: 1 / deviation */
-    uint16_t *x_copy, *W_copy, *dy_copy; /* as bfloat16 */
+    uint16_t *x_left, *x_right, *dy_left; /* as bfloat16, as `left` and `right` give it */
 } Layer;
 
 typedef struct {
-    int bf16;
     float slope, epsilon, momentum; /* of LeakyReLU; of BatchNorm */
-    Gemm *gemm;
+    Products products;
+    size_t block;  /* COLUMNS of the widest matrix, rounded up to pairs of rows */
+    float *blocks; /* [threads, block]: room for a block of columns, contiguous or transposed */
+    uint16_t *copies; /* the same as bfloat16 */
 } Options;
+
+static float *own_block(const Options *o) { return o->blocks + omp_get_thread_num() * o->block; }
+static uint16_t *own_copy(const Options *o) { return o->copies + omp_get_thread_num() * o->block; }
+static int width_of_block(int columns, int from) { return columns - from < COLUMNS ? columns - from : COLUMNS; }
 
 /* Set up the layers of a network from their shapes [count, 4] (inputs, outputs, norm, activation) and flat arrays: its
  * parameters and gradients (may be NULL) as parameters() orders them, its running means and variances by layer. */
@@ -62,15 +75,15 @@ static void lay_out(Layer *layers, int count, size_t M, int bf16, Memory *memory
             l->inverse = take(memory, outputs, sizeof(float));
         }
         if (bf16) {
-            l->x_copy = take(memory, M * inputs, 2), l->W_copy = take(memory, inputs * outputs, 2);
-            l->dy_copy = take(memory, M * outputs, 2);
+            l->x_left = take(memory, M * inputs, 2), l->x_right = take(memory, (M + 1) * inputs, 2);
+            l->dy_left = take(memory, M * outputs, 2);
         }
     }
 }
 
 /* What follows a layer's product x W', for the columns from `from` on, at most COLUMNS: no column needs another. */
 static void forward_columns(const Options *o, const Layer *l, int M, int from) {
-    const int N = l->outputs, width = N - from < COLUMNS ? N - from : COLUMNS;
+    const int N = l->outputs, width = width_of_block(N, from);
     float mean[COLUMNS] = {0}, variance[COLUMNS] = {0}, inverse[COLUMNS];
     for (int m = 0; m < M; m++) {
         float *restrict y = l->y + m * N + from;
@@ -108,7 +121,7 @@ static void forward_columns(const Options *o, const Layer *l, int M, int from) {
 /* From dy [M, N] = dloss/dy of a layer to dloss/d(x W' + b), in place, and to the gradients of b, gamma and beta, if
  * wanted; the same columns */
 static void backward_columns(const Options *o, const Layer *l, int M, int from, float *all_dy) {
-    const int N = l->outputs, width = N - from < COLUMNS ? N - from : COLUMNS;
+    const int N = l->outputs, width = width_of_block(N, from);
     const float slope = o->slope;
     float sum[COLUMNS] = {0}, along[COLUMNS] = {0}; /* over the rows: of dy, and of dy * normalised */
     for (int m = 0; m < M; m++) {
@@ -149,13 +162,19 @@ static void backward_columns(const Options *o, const Layer *l, int M, int from, 
 
 /* x [M, inputs of the first layer] -> output [M, outputs of the last] */
 static float *forward(const Options *o, Layer *layers, int count, int M, const float *x) {
+    const Products *p = &o->products;
     for (Layer *l = layers; l < layers + count; l++) {
+        const int K = l->inputs, N = l->outputs;
         l->x = x;
-        const void *X = operand(o->bf16, (size_t)M * l->inputs, x, l->x_copy);
-        const void *W = operand(o->bf16, (size_t)l->outputs * l->inputs, l->W, l->W_copy);
-        product(o->gemm, 'N', 'T', M, l->outputs, l->inputs, X, W, 0.0f, l->y);
+        const void *X = left(p, (size_t)M * K, x, l->x_left);
 #pragma omp parallel for
-        for (int from = 0; from < l->outputs; from += COLUMNS) forward_columns(o, l, M, from);
+        for (int from = 0; from < N; from += COLUMNS) {
+            const int width = width_of_block(N, from);
+            float *W_T = own_block(o);
+            transpose(width, K, l->W + (size_t)from * K, K, W_T);
+            product(p, M, width, K, X, right(p, K, width, W_T, own_copy(o)), false, l->y + from, N);
+            forward_columns(o, l, M, from);
+        }
         x = l->y;
     }
     return layers[count - 1].y;
@@ -164,14 +183,28 @@ static float *forward(const Options *o, Layer *layers, int count, int M, const f
 /* Back through a network from dy = dloss/doutput, which is overwritten. Gradients go where the layers point; dloss/dx
  * [M, inputs], if wanted, is in one of the two buffers (each holds M times the widest layer) and returned. */
 static float *backward(const Options *o, Layer *layers, int count, int M, float *dy, float *other, int want_dx) {
+    const Products *p = &o->products;
     for (Layer *l = layers + count - 1; l >= layers; l--) {
+        const int K = l->inputs, N = l->outputs;
+        const void *X = l->dW ? right(p, M, K, l->x, l->x_right) : NULL;
 #pragma omp parallel for
-        for (int from = 0; from < l->outputs; from += COLUMNS) backward_columns(o, l, M, from, dy);
-        const void *DY = operand(o->bf16, (size_t)M * l->outputs, dy, l->dy_copy);
-        const void *X = o->bf16 ? (const void *)l->x_copy : l->x, *W = o->bf16 ? (const void *)l->W_copy : l->W;
-        if (l->dW) product(o->gemm, 'T', 'N', l->outputs, l->inputs, M, DY, X, 0.0f, l->dW);
+        for (int from = 0; from < N; from += COLUMNS) {
+            const int width = width_of_block(N, from);
+            backward_columns(o, l, M, from, dy);
+            if (!l->dW) continue;
+            float *dy_T = own_block(o);
+            transpose(M, width, dy + from, N, dy_T);
+            product(p, width, K, M, left(p, (size_t)width * M, dy_T, own_copy(o)), X, false, l->dW + (size_t)from * K, K);
+        }
         if (l == layers && !want_dx) return NULL;
-        product(o->gemm, 'N', 'N', M, l->inputs, l->outputs, DY, W, 0.0f, other);
+        const void *DY = left(p, (size_t)M * N, dy, l->dy_left);
+#pragma omp parallel for
+        for (int from = 0; from < K; from += COLUMNS) {
+            const int width = width_of_block(K, from);
+            float *W = own_block(o);
+            for (int n = 0; n < N; n++) memcpy(W + n * width, l->W + (size_t)n * K + from, width * sizeof(float));
+            product(p, M, width, N, DY, right(p, N, width, W, own_copy(o)), false, other + from, K);
+        }
         float *dx = other;
         other = dy, dy = dx;
     }
@@ -193,19 +226,20 @@ static float binary_cross_entropy(int count, float label, const float *logits, f
 /* The loss and its gradients by one network's parameters. `real` [B, P]: the discriminator's, BCE(D(real), 1) +
  * BCE(D(G(z)), 0); NULL: the generator's, BCE(D(G(z)), 1). z [B, Z]; networks as read_layers wants them. G's running
  * means and variances move. Returns 0, or 1 if there is not enough memory. */
-int gan_gradients(int bf16, int B, const float *real, const float *z, int g_count, const int *g_shapes,
-                  float *g_parameters, float *g_running, int d_count, const int *d_shapes, float *d_parameters,
-                  float *d_running, float slope, float epsilon, float momentum, float *gradients,
-                  float *loss, Gemm *gemm) {
-    const Options o = {bf16, slope, epsilon, momentum, gemm};
-    const int M = real ? 2 * B : B;
+int gan_gradients(int B, const float *real, const float *z, int g_count, const int *g_shapes, float *g_parameters,
+                  float *g_running, int d_count, const int *d_shapes, float *d_parameters, float *d_running,
+                  float slope, float epsilon, float momentum, float *gradients, float *loss,
+                  const Products *products) {
+    Options o = {slope, epsilon, momentum, *products};
+    const int M = real ? 2 * B : B, bf16 = products->bf16 != NULL;
     Layer G[g_count], D[d_count];
     read_layers(g_shapes, g_count, g_parameters, real ? NULL : gradients, g_running, G);
     read_layers(d_shapes, d_count, d_parameters, real ? gradients : NULL, d_running, D);
-    int widest = 0;
+    int widest = G[0].inputs; /* of all layers: each one's inputs are the outputs of another, or z */
     for (int k = 0; k < g_count; k++) widest = G[k].outputs > widest ? G[k].outputs : widest;
-    for (int k = 0; k < d_count; k++) widest = D[k].inputs > widest ? D[k].inputs : widest;
-    const size_t P = D[0].inputs;
+    for (int k = 0; k < d_count; k++) widest = D[k].outputs > widest ? D[k].outputs : widest;
+    const size_t P = D[0].inputs, threads = omp_get_max_threads();
+    o.block = (size_t)COLUMNS * ((M > widest ? M : widest) + 1);
     float *images = NULL, *dy = NULL, *other = NULL;
     Memory memory = {0};
     for (int counted = 0; counted < 2; counted++) {
@@ -213,6 +247,8 @@ int gan_gradients(int bf16, int B, const float *real, const float *z, int g_coun
         memory.used = 0;
         images = take(&memory, M * P, sizeof(float));
         dy = take(&memory, (size_t)M * widest, sizeof(float)), other = take(&memory, (size_t)M * widest, sizeof(float));
+        o.blocks = take(&memory, threads * o.block, sizeof(float));
+        o.copies = take(&memory, bf16 ? threads * o.block : 0, 2);
         lay_out(G, g_count, B, bf16, &memory);
         lay_out(D, d_count, M, bf16, &memory);
     }
@@ -228,6 +264,10 @@ int gan_gradients(int bf16, int B, const float *real, const float *z, int g_coun
     if (real) *loss += binary_cross_entropy(B, 0.0f, logits + B, dy + B);
     float *dfake = backward(&o, D, d_count, M, dy, other, !real);
     if (!real) backward(&o, G, g_count, B, dfake, dfake == dy ? other : dy, 0);
+    if (bf16) {
+#pragma omp parallel
+        products->release(true);
+    }
     free(memory.start);
     return 0;
 }

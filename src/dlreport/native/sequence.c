@@ -18,8 +18,9 @@ typedef struct {
     int *group;                                            /* [B]: which of the N each sequence is */
     float *z, *c, *tanh_c, *h;                             /* [T, B, G], the others [T, B, H]: of all steps; at t = 0
                                                               z is free for [N, G], c and h repeat c_0 and h_0 */
-    float *dh, *dc, *W_T, *logits;                         /* [B, H] [B, H] [G, H] [B, O] */
-    uint16_t *W_copy, *W_T_copy, *h_copy, *h_0_copy, *z_copy; /* as bfloat16 */
+    float *dh, *dc, *logits;                               /* [B, H] [B, H] [B, O] */
+    float *h_T, *W_T, *W_p_T;                              /* transposed: [H, B] [G, H] [O, H] */
+    uint16_t *W_copy, *W_T_copy, *h_copy, *z_copy, *dz_copy; /* as bfloat16; of one step the last three */
 } Work;
 
 /* rows [N, D]: the different rows of x [B, D] in the order in which they come; group [B]; returns N */
@@ -53,12 +54,22 @@ static void lay_out(const Net *net, Work *w, Memory *memory) {
     w->dc_0 = take(memory, B * H, s), w->zeros = take(memory, B * H, s), w->group = take(memory, B, sizeof(int));
     w->z = take(memory, T * B * G, s), w->c = take(memory, T * B * H, s), w->tanh_c = take(memory, T * B * H, s);
     w->h = take(memory, T * B * H, s), w->dh = take(memory, B * H, s), w->dc = take(memory, B * H, s);
-    w->W_T = take(memory, G * H, s), w->logits = take(memory, B * O, s);
-    if (net->bf16) {
-        w->W_copy = take(memory, G * H, 2), w->W_T_copy = take(memory, G * H, 2);
-        w->h_0_copy = take(memory, B * H, 2), w->h_copy = take(memory, T * B * H, 2);
-        w->z_copy = take(memory, T * B * G, 2);
+    w->logits = take(memory, B * O, s), w->h_T = take(memory, H * B, s), w->W_T = take(memory, G * H, s);
+    w->W_p_T = take(memory, O * H, s);
+    if (net->recurrent.bf16) { /* as right matrices they are rounded up to whole pairs of rows */
+        w->W_copy = take(memory, (H + 1) * G, 2), w->W_T_copy = take(memory, (G + 1) * H, 2);
+        w->h_copy = take(memory, B * H, 2), w->z_copy = take(memory, B * G, 2);
+        w->dz_copy = take(memory, (B + 1) * G, 2);
     }
+}
+
+/* dW_h [H, G] += h' dz of M sequences, h [M, H], dz [M, G] */
+static void weight_gradient(const Net *net, const Work *w, int M, const float *h, const float *dz,
+                            float *dW_h) {
+    const Products *p = &net->recurrent;
+    const int H = net->H, G = net->G;
+    transpose(M, H, h, H, w->h_T);
+    product(p, H, G, M, left(p, (size_t)M * H, w->h_T, w->h_copy), right(p, M, G, dz, w->dz_copy), true, dW_h, G);
 }
 
 /* Loss and accuracy -> result [2], and all gradients, of one batch x [T, B, D], target [B] */
@@ -67,63 +78,57 @@ static void backpropagate(const Net *net, const Work *w, const float *x, const i
     const int B = net->B, T = net->T, D = net->D, H = net->H, O = net->O, G = net->G;
     const size_t BH = (size_t)B * H, BG = (size_t)B * G;
     const Parameters p = split(net, parameters), d = split(net, gradients);
-    const int bf16 = net->bf16;
-    Gemm *gemm = net->gemm;
+    const Products *recurrent = &net->recurrent, *output = &net->output;
 
     const int N = distinct(B, D, x, w->x_0, w->group);
     memset(w->z_0, 0, N * G * sizeof(float));
     cell_forward(net, N, w->x_0, &p, w->zeros, w->z_0, w->c_0, w->tanh_c_0, w->h_0);
     gather(B, H, w->group, w->h_0, w->h);
     if (net->lstm) gather(B, H, w->group, w->c_0, w->c);
-    const void *W = operand(bf16, H * G, p.W_h, w->W_copy);
-    const void *h_0 = operand(bf16, N * H, w->h_0, w->h_0_copy);
+    const void *W = right(recurrent, H, G, p.W_h, w->W_copy);
     for (int t = 1; t < T; t++) {
         float *z = w->z + t * BG, *h_before = w->h + (t - 1) * BH;
         if (t == 1) {
-            product(gemm, 'N', 'N', N, G, H, h_0, W, 0.0f, w->z);
+            product(recurrent, N, G, H, left(recurrent, N * H, w->h_0, w->h_copy), W, false, w->z, G);
             gather(B, G, w->group, w->z, z);
         } else {
-            product(gemm, 'N', 'N', B, G, H, operand(bf16, BH, h_before, w->h_copy + (t - 1) * BH), W, 0.0f, z);
+            product(recurrent, B, G, H, left(recurrent, BH, h_before, w->h_copy), W, false, z, G);
         }
         cell_forward(net, B, x + t * B * D, &p, w->c + (t - 1) * BH, z, w->c + t * BH, w->tanh_c + t * BH,
                      w->h + t * BH);
     }
 
-    /* The output layer, in float32 always */
     const float *h_last = w->h + (T - 1) * BH;
     for (int b = 0; b < B; b++) memcpy(w->logits + b * O, p.b_p, O * sizeof(float));
-    product(net->sgemm, 'N', 'N', B, O, H, h_last, p.W_p, 1.0f, w->logits);
+    product(output, B, O, H, h_last, p.W_p, true, w->logits, O);
     cross_entropy(B, O, target, w->logits, result);
-    product(net->sgemm, 'T', 'N', H, O, B, h_last, w->logits, 0.0f, d.W_p);
+    transpose(B, H, h_last, H, w->h_T);
+    product(output, H, O, B, w->h_T, w->logits, false, d.W_p, O);
     memset(d.b_p, 0, O * sizeof(float));
     for (int b = 0; b < B; b++)
         for (int j = 0; j < O; j++) d.b_p[j] += w->logits[b * O + j];
-    product(net->sgemm, 'N', 'T', B, H, O, w->logits, p.W_p, 0.0f, w->dh);
+    transpose(H, O, p.W_p, O, w->W_p_T);
+    product(output, B, H, O, w->logits, w->W_p_T, false, w->dh, H);
 
-    /* Back through time. W_h is transposed once: products with a transposed matrix are slower. */
-    for (int i = 0; i < H; i++)
-        for (int j = 0; j < G; j++) w->W_T[j * H + i] = p.W_h[i * G + j];
-    const void *W_T = operand(bf16, H * G, w->W_T, w->W_T_copy);
+    transpose(H, G, p.W_h, G, w->W_T);
+    const void *W_T = right(recurrent, G, H, w->W_T, w->W_T_copy);
     memset(d.W_x, 0, D * G * sizeof(float));
     memset(d.b, 0, G * sizeof(float));
+    memset(d.W_h, 0, H * G * sizeof(float));
     memset(w->dc, 0, BH * sizeof(float));
     for (int t = T - 1; t > 0; t--) {
         float *z = w->z + t * BG;
         cell_backward(net, B, x + t * B * D, &d, w->c + (t - 1) * BH, w->tanh_c + t * BH, w->h + t * BH, w->dh, w->dc,
                       z);
-        if (t > 1) product(gemm, 'N', 'N', B, H, G, operand(bf16, BG, z, w->z_copy + t * BG), W_T, 0.0f, w->dh);
+        if (t == 1) break;
+        weight_gradient(net, w, B, w->h + (t - 1) * BH, z, d.W_h);
+        product(recurrent, B, H, G, left(recurrent, BG, z, w->z_copy), W_T, false, w->dh, H);
     }
-    if (T > 1) {
+    if (T > 1) { /* the second step's products, with its N beginnings */
         sum_groups(B, N, G, w->group, w->z + BG, w->z);
-        const void *dz_1 = operand(bf16, N * G, w->z, w->z_copy);
-        /* The gradient of W_h: the steps but the first two as one product, and the second with its N beginnings */
-        const void *h = net->bf16 ? (void *)(w->h_copy + BH) : (void *)(w->h + BH);
-        const void *dz = net->bf16 ? (void *)(w->z_copy + 2 * BG) : (void *)(w->z + 2 * BG);
-        product(gemm, 'T', 'N', H, G, N, h_0, dz_1, 0.0f, d.W_h);
-        if (T > 2) product(gemm, 'T', 'N', H, G, (T - 2) * B, h, dz, 1.0f, d.W_h);
-        product(gemm, 'N', 'N', N, H, G, dz_1, W_T, 0.0f, w->dh_0);
+        weight_gradient(net, w, N, w->h_0, w->z, d.W_h);
+        product(recurrent, N, H, G, left(recurrent, N * G, w->z, w->z_copy), W_T, false, w->dh_0, H);
     } else {
-        memset(d.W_h, 0, H * G * sizeof(float));
         sum_groups(B, N, H, w->group, w->dh, w->dh_0);
     }
     sum_groups(B, N, H, w->group, w->dc, w->dc_0);
@@ -151,10 +156,10 @@ static void rmsprop(size_t count, float rate, float alpha, float epsilon, const 
 /* K training steps: x [K, T, B, D], target [K, B] -> results [K, 2], loss and accuracy of each step before its update.
  * `parameters`, their running `squares` and their `gradients` (of the last step, when done) are flat. An infinite
  * max_norm: no clipping. Returns 0, or 1 if there is not enough memory. */
-int train_sequence(int lstm, int bf16, int K, int B, int T, int D, int H, int O, const float *x, const int64_t *target,
+int train_sequence(int lstm, int K, int B, int T, int D, int H, int O, const float *x, const int64_t *target,
                    float rate, float alpha, float epsilon, float max_norm, float *parameters, float *squares,
-                   float *gradients, float *results, Gemm *sgemm, Gemm *gemm) {
-    const Net net = {lstm, B, T, D, H, O, lstm ? 4 * H : H, bf16, sgemm, gemm};
+                   float *gradients, float *results, const Products *products) {
+    const Net net = {lstm, B, T, D, H, O, lstm ? 4 * H : H, *products, {products->fp32, NULL, NULL}};
     const size_t count = (size_t)(D + H + 1) * net.G + (size_t)(H + 1) * O;
     Work work;
     Memory memory = {0};
@@ -168,6 +173,7 @@ int train_sequence(int lstm, int bf16, int K, int B, int T, int D, int H, int O,
         if (max_norm < INFINITY) clip(count, max_norm, gradients);
         rmsprop(count, rate, alpha, epsilon, gradients, squares, parameters);
     }
+    if (products->bf16) products->release(true);
     free(memory.start);
     return 0;
 }
