@@ -8,6 +8,7 @@ from dlreport.config import load_params
 from dlreport.errors import run
 from dlreport.io import read_tensors, write_csv, write_tensors
 from dlreport.models.gan import Generator
+from dlreport.runtime import workers
 from dlreport.training.gan import train_gan
 from dlreport.training.progress import start_logging
 
@@ -21,7 +22,9 @@ def main() -> None:
     params = load_params()
     pixels = read_tensors(Path("data/mnist/train.pt"))["images"]
 
-    generator, discriminator, losses = train_gan(pixels, params.gan, params.seed, params.device, params.precision, keep)
+    generator, discriminator, losses = train_gan(
+        pixels, params.gan, params.seed, params.device, params.precision, workers(), keep
+    )
 
     write_tensors(Path("models/gan/generator.pt"), generator.state_dict())
     write_tensors(Path("models/gan/discriminator.pt"), discriminator.state_dict())

@@ -113,7 +113,6 @@ BAD_VALUES = [
     ("gan.betas", [0.5]),
     ("gan.betas", [0.5, 0.9, 0.999]),
     ("gan.betas", 0.5),
-    ("gan.threads", 0),
     ("gan.snapshot_every", 0),
     ("gan.grid_images", 0),
     ("gan.interpolation_points", -1),
@@ -178,7 +177,7 @@ def test_a_missing_key_is_refused(tmp_path, key):
 
 
 def test_the_first_of_several_faults_is_named_and_the_others_counted(tmp_path):
-    message = refusal(edited(tmp_path, {"sequence.hidden_dim": 0, "gan.epochs": 0, "gan.threads": 0}))
+    message = refusal(edited(tmp_path, {"sequence.hidden_dim": 0, "gan.epochs": 0, "gan.latent_dim": 0}))
     assert message.startswith("sequence.hidden_dim: ")
     assert "2 more" in message
 

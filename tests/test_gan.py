@@ -12,11 +12,23 @@ from dlreport import native
 from dlreport.config import Gan
 from dlreport.errors import UserError
 from dlreport.models.gan import Discriminator, Generator, discriminator_loss, generator_loss
+from dlreport.runtime import prepare
 from dlreport.streams import stream
 from dlreport.training.gan import normalise, snapshot_epochs, train_gan
 from dlreport.training.gan_engines import AutogradGan, NativeGan
 
 SEED = 11
+
+PRECISIONS = [
+    pytest.param(
+        precision,
+        marks=pytest.mark.skipif(
+            native.why_unavailable(precision) is not None,
+            reason=f"no native engine: {native.why_unavailable(precision)}",
+        ),
+    )
+    for precision in ("fp32", "bf16")
+]
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -25,12 +37,12 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 @pytest.fixture
 def tiny(params) -> Gan:
-    values = {"latent_dim": 4, "epochs": 2, "batch_size": 16, "threads": 1, "snapshot_every": 20}
+    values = {"latent_dim": 4, "epochs": 2, "batch_size": 16, "snapshot_every": 20}
     return params.gan.model_copy(update=values)
 
 
 def train(pixels, settings, seed=SEED, keep=lambda epoch, generator: None):
-    return train_gan(pixels, settings, seed, "cpu", "fp32", keep)
+    return train_gan(pixels, settings, seed, "cpu", "fp32", 1, keep)
 
 
 def weights(network: nn.Module) -> dict[str, torch.Tensor]:
@@ -329,7 +341,7 @@ def gradients_by_autograd(generator, discriminator, real, z) -> tuple[float, lis
     return loss.item(), list(torch.autograd.grad(loss, list(discriminator.parameters())))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("trained", ["generator", "discriminator"])
 @pytest.mark.parametrize("count", [16, 129])
 def test_native_gradients_equal_autograds(digits, tiny, start, precision, trained, count):
@@ -356,7 +368,7 @@ def test_native_gradients_equal_autograds(digits, tiny, start, precision, traine
             torch.testing.assert_close(norm.running_var.double(), same_norm.running_var, **rounding)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_both_engines_train_alike(digits, tiny, precision):
     losses = []
     for engine in (NativeGan, AutogradGan):
@@ -365,6 +377,20 @@ def test_both_engines_train_alike(digits, tiny, precision):
         losses.append(torch.stack([trainer.step(batch) for batch in normalise(digits).split(16)[:6]]))
         assert networks[0].layers[3].num_batches_tracked.item() == 12
     torch.testing.assert_close(*losses, rtol=1e-3 if precision == "fp32" else 0.03, atol=0)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_threads_change_no_number_of_the_native_engine(digits, params, precision):
+    results = []
+    for threads in (1, 2, 3):
+        prepare(threads)
+        networks = Generator(100, seeded(1)), Discriminator(seeded(2))
+        engine = NativeGan(*networks, params.gan, seeded(3), precision)
+        losses = torch.stack([engine.step(batch) for batch in normalise(digits).split(127)])  # 127, ..., 3
+        results.append([losses, *(value for network in networks for value in network.state_dict().values())])
+    prepare(threads=1)
+    for other in results[1:]:
+        assert all(torch.equal(*pair) for pair in zip(results[0], other, strict=True))
 
 
 def test_autograds_losses_can_be_compiled_whole(digits, tiny):

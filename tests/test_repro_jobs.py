@@ -106,6 +106,7 @@ def test_a_failure_stops_only_what_depends_on_it(project):
         "train_sequence@LSTM-5 failed: error: no luck",
         "error: failed: train_sequence@LSTM-5; not run because of that: compare_sequences",
     ]
+    assert "train_gan | workers: 2\n" in result.stderr
     trace = (project / "trace").read_text().splitlines()
     assert "end train_sequence@VanillaRNN-5" in trace
     assert trace.index("end train_gan") == trace.index("start train_gan") + 1  # it took both slots
@@ -143,10 +144,10 @@ def test_a_bad_number_of_jobs_is_one_line(project, jobs):
 
 
 def test_a_bad_parameter_is_one_line_and_starts_nothing(project):
-    scratch.set_params(project, {"gan.threads": 0})
+    scratch.set_params(project, {"gan.epochs": 0})
     result = repro(project, "--jobs", "2")
     assert (result.returncode, result.stdout) == (1, "")
-    assert re.fullmatch(r"error: params.yaml: gan.threads: .+\n", result.stderr)
+    assert re.fullmatch(r"error: params.yaml: gan.epochs: .+\n", result.stderr)
     assert not (project / "trace").exists()
 
 
@@ -164,7 +165,7 @@ def test_longest_first_and_slots_kept_for_the_gan(monkeypatch, repository, param
     lengths = sorted(params.sequence.lengths, reverse=True)
     cells = [f"train_sequence@{model}-{length}" for model in ("LSTM", "VanillaRNN") for length in lengths]
 
-    two = new_pipeline(jobs=2, gan_threads=2)
+    two = new_pipeline(jobs=2)
     assert two.waiting[: 3 + len(cells)] == ["check_params", "prepare_mnist", "train_gan", *cells]
     assert two.waiting[-1] == "report"
     assert {*cells, "evaluate_gan"} < two.upstream["report"]
@@ -174,9 +175,9 @@ def test_longest_first_and_slots_kept_for_the_gan(monkeypatch, repository, param
     two.waiting.remove("prepare_mnist")
     assert two.startable() == cells[:2]
 
-    four = new_pipeline(jobs=4, gan_threads=2)
-    four.stale = {"prepare_mnist", *cells}
-    assert four.startable() == ["prepare_mnist", cells[0]]
-    one = new_pipeline(jobs=1, gan_threads=2)
+    six = new_pipeline(jobs=6)
+    six.stale = {"prepare_mnist", *cells}
+    assert six.startable() == ["prepare_mnist", cells[0]]
+    one = new_pipeline(jobs=1)
     one.stale = {"train_gan", *cells}
     assert one.startable() == ["train_gan"]

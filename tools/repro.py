@@ -1,8 +1,8 @@
 """`dvc repro`, but with the stages that are ready side by side: `python tools/repro.py --jobs 2` (`make repro JOBS=2`).
 
 DVC runs stages one by one. Here its graph says which are ready, and each is run by a `dvc repro` of its own, so that
-outputs, cache and dvc.lock are written by DVC as ever. They are the same bytes as after plain `dvc repro`: the threads
-with which a stage computes come from params.yaml or are one, never from the number of jobs.
+outputs, cache and dvc.lock are written by DVC as ever. They are the same bytes as after plain `dvc repro`: no stage's
+numbers depend on how many threads or processes it had.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from dvc.repo import Repo
 from dvc.repo.reproduce import plan_repro
 from dvc.utils.serialize import load_yaml, modify_yaml
 
-from dlreport.config import load_params
+from dlreport.config import GAN_THREADS, load_params
 from dlreport.errors import UserError, run
 
 GAN = "train_gan"
@@ -33,7 +33,7 @@ REPRO = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", "--
 class Pipeline:
     """The stages of dvc.yaml and how far they are. A stage takes one slot, the GAN one for each of its threads."""
 
-    def __init__(self, jobs: int, gan_threads: int):
+    def __init__(self, jobs: int):
         self.repo = Repo()
         graph = self.repo.index.graph  # an edge leads from a stage to each that makes what it reads, or a part of it
         self.stages = {stage.addressing: stage for stage in plan_repro(graph)}  # in the order of a serial run
@@ -41,7 +41,7 @@ class Pipeline:
             name: {other.addressing for other in nx.descendants(graph, stage)} for name, stage in self.stages.items()
         }
         self.free = jobs
-        self.slots = {name: min(gan_threads, jobs) if name == GAN else 1 for name in self.stages}
+        self.slots = {name: min(GAN_THREADS, jobs) if name == GAN else 1 for name in self.stages}
         self.waiting = sorted(self.stages, key=self._rank)
         self.stale: set[str] = set()  # its upstream is done, and it is out of date
         self.done: set[str] = set()
@@ -69,7 +69,7 @@ class Pipeline:
                     print(f"Running stage '{name}'", flush=True)
                     self.waiting.remove(name)
                     self.free -= self.slots[name]
-                    running[asyncio.create_task(run_stage(name))] = name
+                    running[asyncio.create_task(run_stage(name, self.slots[name]))] = name
                 if not running:
                     return
                 finished, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -121,11 +121,11 @@ class Pipeline:
         return names
 
 
-async def run_stage(name: str) -> str | None:
+async def run_stage(name: str, slots: int) -> str | None:
     """Run one stage, pass its output on with its name before each line, and return the reason if it fails.
 
-    It is a process group of its own, which ends whole if this is cancelled. DLREPORT_WORKERS tells a stage that has a
-    pool of processes how many it may start: one, for it was given one slot.
+    It is a process group of its own, which ends whole if this is cancelled. DLREPORT_WORKERS tells it how many
+    processes or threads it may use: one for each of its slots.
     """
     process = await asyncio.create_subprocess_exec(
         *(*REPRO, name),
@@ -134,7 +134,7 @@ async def run_stage(name: str) -> str | None:
         stderr=asyncio.subprocess.STDOUT,
         limit=1 << 24,  # bytes in a line
         start_new_session=True,
-        env={**os.environ, "DLREPORT_WORKERS": "1"},
+        env={**os.environ, "DLREPORT_WORKERS": str(slots)},
     )
     reason = ""
     try:
@@ -187,7 +187,8 @@ async def reproduce(jobs: int, signals: list[int]) -> Pipeline:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it
             loop.add_signal_handler(number, stop, number)
-    pipeline = Pipeline(jobs, load_params().gan.threads)
+    load_params()  # refuses bad ones before anything starts
+    pipeline = Pipeline(jobs)
     await pipeline.reproduce()
     return pipeline
 

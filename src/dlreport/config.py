@@ -71,13 +71,15 @@ class Sequence(Section):
         return self
 
 
+GAN_THREADS = 4  # that its training uses at most: its narrow layers, of 128 and 256 columns, keep no more busy
+
+
 class Gan(Section):
     latent_dim: Annotated[int, Field(ge=1, le=2**16)]
     epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2, le=60_000)]
     learning_rate: Rate
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]], Field(min_length=2, max_length=2)]
-    threads: Annotated[int, Field(ge=1, le=1024)]
     snapshot_every: PositiveInt
     grid_images: Annotated[int, Field(ge=1, le=10_000)]
     interpolation_points: Annotated[int, Field(ge=0, le=1000)]

@@ -36,17 +36,17 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 def workers() -> int:
-    """How many processes a stage may start: DLREPORT_WORKERS (`make repro JOBS=N` sets it), else one for each core."""
+    """How many processes or threads a stage may use: DLREPORT_WORKERS (`make repro JOBS=N` sets it), else all cores."""
     value = os.environ.get("DLREPORT_WORKERS") or str(os.cpu_count() or 1)
     if not value.isdecimal() or int(value) < 1:
-        raise UserError(f"DLREPORT_WORKERS: expected a whole number of processes, found {value!r}; unset it")
+        raise UserError(f"DLREPORT_WORKERS: expected a whole number, found {value!r}; unset it")
     return int(value)
 
 
 def prepare(threads: int) -> None:
     """Fix this process's thread count and keep glibc's malloc from returning memory to the kernel.
 
-    The thread count changes the order of float sums, so it comes from params or is 1, never from the machine.
+    More than one only for what does not depend on it: PyTorch's own float sums do, by their order.
     By default glibc gives large freed blocks back and page-faults them in again at each step (17 or 23 ms a step for
     the same LSTM, by chance); these two options keep them. They are mallopt's M_TRIM_THRESHOLD and M_MMAP_MAX.
     """

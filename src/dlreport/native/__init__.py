@@ -1,4 +1,4 @@
-"""Training in C on a CPU, sequence.c and gan.c: compiled when first used, with PyTorch's own kernels for the products."""
+"""Training in C on a CPU, sequence.c and gan.c, compiled when first used; its products are by PyTorch's kernels."""
 
 import ctypes
 import functools
@@ -72,6 +72,8 @@ def _products(precision: str) -> _Products:
 
     if precision == "fp32":
         return _Products(brgemm("fp32"), None, None)
+    if not any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16")):
+        raise NativeError("brgemm has bf16 products on x86 alone, and this processor lacks them")  # it would abort
     return _Products(brgemm("fp32"), brgemm("bf16"), address([RELEASE]))
 
 

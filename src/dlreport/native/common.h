@@ -54,12 +54,24 @@ static void product(const Products *p, int m, int n, int k, const void *A, const
 
 /* y [columns, rows] = x [rows, columns] transposed; x's rows are ldx elements apart */
 static void transpose(int rows, int columns, const float *restrict x, int ldx, float *restrict y) {
-    enum { TILE = 16 }; /* so that the lines being read and written stay in the cache */
-    for (int i = 0; i < rows; i += TILE) {
-        const int height = rows - i < TILE ? rows - i : TILE;
-        for (int j = 0; j < columns; j++)
-            for (int k = 0; k < height; k++) y[(size_t)j * rows + i + k] = x[(size_t)(i + k) * ldx + j];
+    enum { S = 16, HALF = S * S / 2 };
+    int i = 0;
+    for (; i + S <= rows; i += S) {
+        int j = 0;
+        for (; j + S <= columns; j += S) { /* a tile in registers: four perfect shuffles transpose its 4 + 4 index bits */
+            float a[2 * HALF], b[2 * HALF];
+            for (int k = 0; k < S; k++) memcpy(a + S * k, x + (size_t)(i + k) * ldx + j, sizeof(float) * S);
+            for (int k = 0; k < HALF; k++) b[2 * k] = a[k], b[2 * k + 1] = a[k + HALF];
+            for (int k = 0; k < HALF; k++) a[2 * k] = b[k], a[2 * k + 1] = b[k + HALF];
+            for (int k = 0; k < HALF; k++) b[2 * k] = a[k], b[2 * k + 1] = a[k + HALF];
+            for (int k = 0; k < HALF; k++) a[2 * k] = b[k], a[2 * k + 1] = b[k + HALF];
+            for (int k = 0; k < S; k++) memcpy(y + (size_t)(j + k) * rows + i, a + S * k, sizeof(float) * S);
+        }
+        for (; j < columns; j++)
+            for (int k = i; k < i + S; k++) y[(size_t)j * rows + k] = x[(size_t)k * ldx + j];
     }
+    for (int j = 0; j < columns; j++)
+        for (int k = i; k < rows; k++) y[(size_t)j * rows + k] = x[(size_t)k * ldx + j];
 }
 
 /* A row of arrays in one piece of memory. With `start` NULL it only counts the bytes that they take. */

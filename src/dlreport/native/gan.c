@@ -167,7 +167,7 @@ static float *forward(const Options *o, Layer *layers, int count, int M, const f
         const int K = l->inputs, N = l->outputs;
         l->x = x;
         const void *X = left(p, (size_t)M * K, x, l->x_left);
-#pragma omp parallel for
+#pragma omp parallel for schedule(dynamic)
         for (int from = 0; from < N; from += COLUMNS) {
             const int width = width_of_block(N, from);
             float *W_T = own_block(o);
@@ -187,7 +187,7 @@ static float *backward(const Options *o, Layer *layers, int count, int M, float 
     for (Layer *l = layers + count - 1; l >= layers; l--) {
         const int K = l->inputs, N = l->outputs;
         const void *X = l->dW ? right(p, M, K, l->x, l->x_right) : NULL;
-#pragma omp parallel for
+#pragma omp parallel for schedule(dynamic)
         for (int from = 0; from < N; from += COLUMNS) {
             const int width = width_of_block(N, from);
             backward_columns(o, l, M, from, dy);
@@ -198,7 +198,7 @@ static float *backward(const Options *o, Layer *layers, int count, int M, float 
         }
         if (l == layers && !want_dx) return NULL;
         const void *DY = left(p, (size_t)M * N, dy, l->dy_left);
-#pragma omp parallel for
+#pragma omp parallel for schedule(dynamic)
         for (int from = 0; from < K; from += COLUMNS) {
             const int width = width_of_block(K, from);
             float *W = own_block(o);

@@ -89,7 +89,7 @@ static void backpropagate(const Net *net, const Work *w, const float *x, const i
     for (int t = 1; t < T; t++) {
         float *z = w->z + t * BG, *h_before = w->h + (t - 1) * BH;
         if (t == 1) {
-            product(recurrent, N, G, H, left(recurrent, N * H, w->h_0, w->h_copy), W, false, w->z, G);
+            product(recurrent, N, G, H, left(recurrent, (size_t)N * H, w->h_0, w->h_copy), W, false, w->z, G);
             gather(B, G, w->group, w->z, z);
         } else {
             product(recurrent, B, G, H, left(recurrent, BH, h_before, w->h_copy), W, false, z, G);
@@ -127,7 +127,7 @@ static void backpropagate(const Net *net, const Work *w, const float *x, const i
     if (T > 1) { /* the second step's products, with its N beginnings */
         sum_groups(B, N, G, w->group, w->z + BG, w->z);
         weight_gradient(net, w, N, w->h_0, w->z, d.W_h);
-        product(recurrent, N, H, G, left(recurrent, N * G, w->z, w->z_copy), W_T, false, w->dh_0, H);
+        product(recurrent, N, H, G, left(recurrent, (size_t)N * G, w->z, w->z_copy), W_T, false, w->dh_0, H);
     } else {
         sum_groups(B, N, H, w->group, w->dh, w->dh_0);
     }

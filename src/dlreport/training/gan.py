@@ -5,11 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dlreport.config import Gan
+from dlreport.config import GAN_THREADS, Gan
 from dlreport.errors import UserError
 from dlreport.models.gan import Discriminator, Generator
 from dlreport.runtime import check_precision, prepare, select_device
 from dlreport.streams import stream
+from dlreport.training.engines import native_engine
 from dlreport.training.gan_engines import build_engine
 from dlreport.training.progress import log, progress
 
@@ -27,9 +28,17 @@ def snapshot_epochs(settings: Gan) -> list[int]:
 
 
 def train_gan(
-    pixels: Tensor, settings: Gan, seed: int, device: str, precision: str, keep: Callable[[int, Generator], None]
+    pixels: Tensor,
+    settings: Gan,
+    seed: int,
+    device: str,
+    precision: str,
+    threads: int,
+    keep: Callable[[int, Generator], None],
 ) -> tuple[Generator, Discriminator, Losses]:
     """Train on uint8 images [N, 28, 28]; `keep(epoch, generator)` is called at each of `snapshot_epochs`.
+
+    The native engine, whose numbers do not depend on them, uses up to `threads`; autograd's, on a CPU, one.
 
     Returns the two networks and the mean losses by epoch, [epochs] each. Raises UserError naming the epoch if a loss
     is no longer finite.
@@ -41,7 +50,7 @@ def train_gan(
         )
     where = select_device(device)
     check_precision(precision, where)
-    prepare(settings.threads)
+    prepare(min(threads, GAN_THREADS) if native_engine(where.type, precision) else 1)
     generator = Generator(settings.latent_dim, stream(seed, "gan", "init", "generator")).to(where)
     discriminator = Discriminator(stream(seed, "gan", "init", "discriminator")).to(where)
     order = stream(seed, "gan", "order")
