@@ -58,7 +58,7 @@ static void transpose(int rows, int columns, const float *restrict x, int ldx, f
     int i = 0;
     for (; i + S <= rows; i += S) {
         int j = 0;
-        for (; j + S <= columns; j += S) { /* a tile in registers: four perfect shuffles transpose its 4 + 4 index bits */
+        for (; j + S <= columns; j += S) { /* a tile in registers: a shuffle rotates its 8 index bits by one */
             float a[2 * HALF], b[2 * HALF];
             for (int k = 0; k < S; k++) memcpy(a + S * k, x + (size_t)(i + k) * ldx + j, sizeof(float) * S);
             for (int k = 0; k < HALF; k++) b[2 * k] = a[k], b[2 * k + 1] = a[k + HALF];

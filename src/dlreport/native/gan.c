@@ -1,7 +1,7 @@
 /* The gradients of one training step of the GAN's generator or discriminator on a CPU.
  *
- * In C for the reason that sequence.c gives. Each layer's columns are shared among as many threads as PyTorch was told to
- * use (it tells OpenMP): a block of columns is one thread's from the product on, so threads change no number.
+ * In C for the reason that sequence.c gives. Each layer's columns are shared among as many threads as PyTorch was told
+ * to use (it tells OpenMP). A block of columns is one thread's from the product on, so threads change no number.
  *
  * Shapes, all arrays row-major and contiguous: B batch, M rows (B, or 2B for real and fake images together), Z latent
  * dim, P pixels. The losses and the networks are those of models/gan.py; a network is a chain of layers
@@ -25,18 +25,18 @@ typedef struct {
     float *W, *b, *gamma, *beta;     /* parameters, the last two of BatchNorm */
     float *dW, *db, *dgamma, *dbeta; /* their gradients */
     float *running_mean, *running_variance;
-    const float *x;                 /* [M, inputs] */
-    float *y, *normalised;          /* [M, outputs]: output; (x W' + b - mean) / deviation */
-    float *inverse;                 /* [outputs]: 1 / deviation */
+    const float *x;                       /* [M, inputs] */
+    float *y, *normalised;                /* [M, outputs]: output; (x W' + b - mean) / deviation */
+    float *inverse;                       /* [outputs]: 1 / deviation */
     uint16_t *x_left, *x_right, *dy_left; /* as bfloat16, as `left` and `right` give it */
 } Layer;
 
 typedef struct {
     float slope, epsilon, momentum; /* of LeakyReLU; of BatchNorm */
     Products products;
-    size_t block;  /* COLUMNS of the widest matrix, rounded up to pairs of rows */
-    float *blocks; /* [threads, block]: room for a block of columns, contiguous or transposed */
-    uint16_t *copies; /* the same as bfloat16 */
+    size_t block;     /* elements of the largest, with rows rounded up to pairs */
+    float *blocks;    /* [threads, block]: room for a block of columns, contiguous or transposed */
+    uint16_t *copies; /* [threads, block]: the same as bfloat16 */
 } Options;
 
 static float *own_block(const Options *o) { return o->blocks + omp_get_thread_num() * o->block; }
@@ -194,7 +194,8 @@ static float *backward(const Options *o, Layer *layers, int count, int M, float 
             if (!l->dW) continue;
             float *dy_T = own_block(o);
             transpose(M, width, dy + from, N, dy_T);
-            product(p, width, K, M, left(p, (size_t)width * M, dy_T, own_copy(o)), X, false, l->dW + (size_t)from * K, K);
+            const void *DY_T = left(p, (size_t)width * M, dy_T, own_copy(o));
+            product(p, width, K, M, DY_T, X, false, l->dW + (size_t)from * K, K);
         }
         if (l == layers && !want_dx) return NULL;
         const void *DY = left(p, (size_t)M * N, dy, l->dy_left);

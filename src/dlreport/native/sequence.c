@@ -64,8 +64,7 @@ static void lay_out(const Net *net, Work *w, Memory *memory) {
 }
 
 /* dW_h [H, G] += h' dz of M sequences, h [M, H], dz [M, G] */
-static void weight_gradient(const Net *net, const Work *w, int M, const float *h, const float *dz,
-                            float *dW_h) {
+static void weight_gradient(const Net *net, const Work *w, int M, const float *h, const float *dz, float *dW_h) {
     const Products *p = &net->recurrent;
     const int H = net->H, G = net->G;
     transpose(M, H, h, H, w->h_T);
