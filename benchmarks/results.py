@@ -8,7 +8,7 @@ from statistics import median
 import torch
 from cells import PEERS, Cell, flops
 from harness import Competitor, cores
-from peers import GEMM_SIZE
+from peers import SIZES
 
 
 def ratio(numerator: float | None, denominator: float | None) -> float | None:
@@ -25,8 +25,10 @@ def summarise(cell: Cell, measured: dict[Competitor, float]) -> dict:
         if competitor.name in (PEERS[cell.kind], "JAX"):
             peers[competitor.name] = min(value, peers.get(competitor.name, value))
     fastest = min(peers, key=peers.get, default=None)
-    gflops = {c.arrangement: 2 * GEMM_SIZE**3 / value / 1e6 for c, value in measured.items() if c.name == "gemm"}
-    floor = {at: flops(cell) / rate / 1e6 for at, rate in gflops.items()}
+    gflops = {str(c): 2 * SIZES[c.name] ** 3 / value / 1e6 for c, value in measured.items() if c.name in SIZES}
+    alone = [rate for name, rate in gflops.items() if name.endswith(" 1")]
+    together = [rate for name, rate in gflops.items() if not name.endswith(" 1")]
+    floor, floor_of_one = (flops(cell) / max(rates) / 1e6 if rates else None for rates in (together, alone))
     return {
         "name": cell.name,
         "ms": ours,
@@ -36,9 +38,9 @@ def summarise(cell: Cell, measured: dict[Competitor, float]) -> dict:
         "peers_ms": peers,
         "fastest_peer": fastest,
         "fastest_peer_ratio": ratio(peers.get(fastest), ours),
-        "floor_ms": floor.get(best),
-        "floor_ratio": ratio(ours, floor.get(best)),
-        "floor_ratio_one_thread": ratio(ms.get("ours 1"), floor.get("1")),
+        "floor_ms": floor,
+        "floor_ratio": ratio(ours, floor),
+        "floor_ratio_one_thread": ratio(ms.get("ours 1"), floor_of_one),
         "gflops": gflops,
         "measured_ms": ms,
     }
@@ -56,12 +58,12 @@ def machine(entries: list[dict], jax: bool) -> dict:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    at = sorted({arrangement for entry in entries for arrangement in entry["gflops"]})
+    products = sorted({name for entry in entries for name in entry["gflops"]})
     return {
         "cpu": names[0] if names else platform.processor(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": len(cores()),
         "torch": torch.__version__,
         "jax": importlib.metadata.version("jax") if jax else None,
-        "gflops": {key: median(e["gflops"][key] for e in entries if key in e["gflops"]) for key in at},
+        "gflops": {key: median(e["gflops"][key] for e in entries if key in e["gflops"]) for key in products},
     }

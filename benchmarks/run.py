@@ -32,6 +32,7 @@ def competitors(cell: Cell, bf16: bool, jax: bool) -> list[Competitor]:
         *(Competitor(PEERS[cell.kind], "peers:build", at) for at in either),
         *(Competitor("JAX", "jax_peers:build", at) for at in either if jax),
         *(Competitor("gemm", "peers:build_gemm", at) for at in [best, *alone]),
+        *(Competitor("brgemm", "peers:build_brgemm", at) for at in ["x2", *alone]),
     ]
 
 
