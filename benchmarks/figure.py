@@ -38,7 +38,7 @@ def bars(results: dict) -> Figure:
         axes.bar_label(drawn, fmt="%.3g", fontsize=6, padding=1)
     for x, entry in enumerate(cells):
         if entry["floor_ms"]:
-            label = "floor: its products alone, at the best rate" if x == 0 else None
+            label = "floor: its fp32 products alone, at the best rate" if x == 0 else None
             axes.hlines(entry["floor_ms"], x - 0.45, x + 0.45, color="black", linewidth=1.2, label=label)
     axes.set_xticks(range(len(cells)), [entry["name"].replace("-", "\n") for entry in cells])
     axes.set_ylabel("ms a training step")

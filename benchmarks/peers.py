@@ -119,9 +119,9 @@ def build_brgemm(cell: Cell) -> Callable[[int], None]:
     brgemm = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6, ctypes.c_bool, *[ctypes.c_void_p] * 3, ctypes.c_bool)(
         native._products("fp32").fp32
     )
-    arguments = *[size] * 6, False, left.data_ptr(), right.data_ptr(), out.data_ptr(), False
 
     def run(count: int) -> None:
+        arguments = *[size] * 6, False, left.data_ptr(), right.data_ptr(), out.data_ptr(), False
         for _ in range(count):
             brgemm(*arguments)
 
