@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test smoke bench lint clean
+.PHONY: help setup repro test smoke torture bench lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -29,6 +29,9 @@ test: $(READY)  ## run the tests
 smoke: $(READY)  ## run the whole pipeline at tiny size in .smoke, touching nothing else
 	python tests/scratch.py .smoke
 
+torture: $(READY)  ## kill a small pipeline at random N times (20), and see that it ends in the same bytes
+	python tests/torture.py .torture $(if $(N),--kills '$(N)')
+
 bench: $(READY)  ## time training side by side with other forms of it (about 15 minutes, on an idle machine)
 	python benchmarks/run.py
 	python benchmarks/growth.py
@@ -38,5 +41,5 @@ lint: $(READY)  ## check style and format
 	ruff format --check .
 
 clean:  ## remove the environment and scratch files; what DVC made stays
-	rm -rf $(VENV) .smoke dvc_plots .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .smoke .torture .checkpoints dvc_plots .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -o -name '*.egg-info' | grep -v '^./.git/' | xargs rm -rf

@@ -5,8 +5,8 @@ from pathlib import Path
 
 try:
     from dlreport.config import load_params
-    from dlreport.errors import run
     from dlreport.io import write_text
+    from stage import run
 except ModuleNotFoundError as error:
     sys.exit(f"error: {error.name} is not installed; run `make setup`, then `. .venv/bin/activate`")
 

@@ -7,10 +7,10 @@ import pandas as pd
 
 from dlreport import figures
 from dlreport.config import load_params
-from dlreport.errors import run
 from dlreport.evaluation.comparison import accuracy_rows, comparison_table
 from dlreport.evaluation.curves import over_replicates
 from dlreport.io import read_csv, read_json, read_yaml, write_csv, write_figure
+from stage import run
 
 PLOTS = Path("plots/sequence")
 

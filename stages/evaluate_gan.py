@@ -7,10 +7,10 @@ import torch
 
 from dlreport import figures
 from dlreport.config import load_params
-from dlreport.errors import run
 from dlreport.evaluation.gan import layer_table
 from dlreport.io import read_csv, read_tensors, write_csv, write_figure, write_metrics
 from dlreport.models.gan import Discriminator, Generator
+from stage import run
 
 
 def main() -> None:

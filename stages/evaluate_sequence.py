@@ -5,10 +5,10 @@ from pathlib import Path
 from cell import parse_cell
 from dlreport import figures
 from dlreport.config import load_params
-from dlreport.errors import run
 from dlreport.evaluation.accuracy import evaluate_sequence
 from dlreport.evaluation.curves import over_replicates
 from dlreport.io import read_csv, read_json, read_tensors, write_figure, write_metrics
+from stage import run
 
 
 def main() -> None:

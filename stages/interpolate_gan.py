@@ -4,9 +4,9 @@ from pathlib import Path
 
 from dlreport import figures
 from dlreport.config import load_params
-from dlreport.errors import run
 from dlreport.evaluation.gan import generate, largest_step_share, line_latents, tile
 from dlreport.io import read_tensors, write_figure, write_metrics
+from stage import run
 
 
 def main() -> None:

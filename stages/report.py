@@ -3,17 +3,20 @@
 from pathlib import Path
 
 from dlreport.config import load_params
-from dlreport.errors import run
 from dlreport.io import read_csv, read_json, read_yaml, write_text
+from dlreport.manifest import common, table
 from dlreport.report.context import Results, build
 from dlreport.report.render import markdown, page
+from stage import run
 
-REPORT, SEQUENCE, GAN = Path("report"), Path("plots/sequence"), Path("plots/gan")
+REPORT, MANIFEST, SEQUENCE, GAN = Path("report"), Path("manifest"), Path("plots/sequence"), Path("plots/gan")
 
 
 def main() -> None:
     params = load_params()
     cells = [f"{model}-{length}" for model in params.sequence.models for length in params.sequence.lengths]
+    runs = {path.stem: read_json(path) for path in sorted(MANIFEST.glob("*.json"))}
+    runs = {name: values for name, values in runs.items() if "@" not in name or name.partition("@")[2] in cells}
     results = Results(
         published=read_yaml(Path("published.yaml")),
         comparison=read_csv(SEQUENCE / "comparison.csv"),
@@ -24,10 +27,17 @@ def main() -> None:
         # A directory that one stage writes whole: nothing stale can be in it.
         grid_epochs=sorted(int(path.stem) for path in (GAN / "grids").glob("*.png")),
         interpolation=read_json(Path("metrics/gan/interpolation.json")),
+        machine=common(runs),
     )
+    write_text(MANIFEST / "README.md", table(runs))
+    write_text(MANIFEST / "index.html", page(table(runs), lambda _: b""))
+
+    def read(source: str) -> bytes:
+        return (REPORT / source).read_bytes()
+
     text = markdown(build(params, results))
     write_text(REPORT / "report.md", text)
-    write_text(REPORT / "index.html", page(text, lambda source: (REPORT / source).read_bytes()))
+    write_text(REPORT / "index.html", page(text, read, "../manifest/index.html"))
 
 
 if __name__ == "__main__":

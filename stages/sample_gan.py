@@ -4,10 +4,10 @@ from pathlib import Path
 
 from dlreport import figures
 from dlreport.config import load_params
-from dlreport.errors import run
 from dlreport.evaluation.gan import generate, grid_latents, tile
 from dlreport.io import read_tensors, write_figure
 from dlreport.training.gan import snapshot_epochs
+from stage import run
 
 
 def main() -> None:

@@ -3,18 +3,19 @@
 from pathlib import Path
 
 import pandas as pd
+from torch import Tensor
 
 from dlreport.config import load_params
-from dlreport.errors import run
 from dlreport.io import read_tensors, write_csv, write_tensors
-from dlreport.models.gan import Generator
 from dlreport.runtime import workers
+from dlreport.training.checkpoint import Checkpoints, stop_by_signal
 from dlreport.training.gan import train_gan
 from dlreport.training.progress import start_logging
+from stage import run
 
 
-def keep(epoch: int, generator: Generator) -> None:
-    write_tensors(Path(f"models/gan/snapshots/{epoch:04d}.pt"), generator.state_dict())
+def keep(epoch: int, weights: dict[str, Tensor]) -> None:
+    write_tensors(Path(f"models/gan/snapshots/{epoch:04d}.pt"), weights)
 
 
 def main() -> None:
@@ -22,14 +23,17 @@ def main() -> None:
     params = load_params()
     pixels = read_tensors(Path("data/mnist/train.pt"))["images"]
 
-    generator, discriminator, losses = train_gan(
-        pixels, params.gan, params.seed, params.device, params.precision, workers(), keep
-    )
+    settings = params.model_dump(include={"seed", "device", "precision", "gan"})
+    checkpoints = Checkpoints.of(Path(".checkpoints/GAN"), params.checkpoint_seconds, settings, pixels)
 
-    write_tensors(Path("models/gan/generator.pt"), generator.state_dict())
-    write_tensors(Path("models/gan/discriminator.pt"), discriminator.state_dict())
+    stop_by_signal()
+    trained = train_gan(pixels, params.gan, params.seed, params.device, params.precision, workers(), keep, checkpoints)
+
+    for name in ("generator", "discriminator", "average"):
+        write_tensors(Path(f"models/gan/{name}.pt"), getattr(trained, name).state_dict())
     epochs = range(1, params.gan.epochs + 1)
-    write_csv(Path("plots/gan/losses.csv"), pd.DataFrame({"epoch": epochs, **losses}))
+    write_csv(Path("plots/gan/losses.csv"), pd.DataFrame({"epoch": epochs, **trained.losses}))
+    checkpoints.remove()
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ import torch
 
 from cell import parse_cell
 from dlreport.config import load_params
-from dlreport.errors import run
 from dlreport.io import write_csv, write_json, write_tensors
 from dlreport.runtime import workers
+from dlreport.training.checkpoint import Checkpoints, stop_by_signal
 from dlreport.training.progress import start_logging
 from dlreport.training.sequence import mean_accuracy, train_replicates, windowed
+from stage import run
 
 
 def main() -> None:
@@ -19,8 +20,11 @@ def main() -> None:
     cell = parse_cell(__doc__)
     params = load_params()
     settings = params.sequence
+    deciding = params.model_dump(include={"seed", "device", "precision", "sequence"})
+    checkpoints = Checkpoints.of(Path(f".checkpoints/{cell}"), params.checkpoint_seconds, deciding)
 
-    runs = train_replicates(cell, settings, params.seed, params.device, params.precision, workers())
+    stop_by_signal()
+    runs = train_replicates(cell, settings, params.seed, params.device, params.precision, workers(), checkpoints)
 
     weights = [{name: torch.from_numpy(value) for name, value in run.weights.items()} for run in runs]
     write_tensors(Path(f"models/sequence/{cell}.pt"), weights)
@@ -28,6 +32,7 @@ def main() -> None:
     write_csv(Path(f"plots/sequence/curves/{cell}.csv"), pd.concat(curves))
     means = [mean_accuracy(run.accuracy, settings.average_from) for run in runs]
     write_json(Path(f"metrics/sequence/train/{cell}.json"), {"train_accuracy_mean": means})
+    checkpoints.remove()
 
 
 if __name__ == "__main__":

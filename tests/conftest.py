@@ -1,9 +1,11 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
 import scratch
@@ -47,12 +49,26 @@ def digits(sample_dir: Path) -> torch.Tensor:
     return decode(*files, "train")["images"]
 
 
+def pytest_collection_modifyitems(items):
+    """The longest test first, for what starts last is what the other workers wait for."""
+    items.sort(key=lambda item: item.path.name != "test_torture.py")
+
+
 @pytest.fixture(scope="session")
 def serial(tmp_path_factory) -> tuple[Path, str]:
-    """A tiny copy of the project after its first `dvc repro`, and what that printed. To change it, copy it."""
-    project = tmp_path_factory.mktemp("serial") / "project"
-    scratch.make(project)
-    command, env = [sys.executable, "-m", "dvc", "repro"], scratch.environment(project)
-    result = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return project, result.stdout
+    """A tiny copy of the project after its first `dvc repro`, and what that printed. To change it, copy it.
+
+    It had no network, where that can be arranged.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # one for all workers
+    project, said = shared / "serial", shared / "serial.log"
+    with FileLock(shared / "serial.lock"):
+        if not said.exists():
+            scratch.make(project)
+            command, env = [*scratch.offline(), sys.executable, "-m", "dvc", "repro"], scratch.environment(project)
+            result = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
+            assert result.returncode == 0, result.stdout + result.stderr
+            said.write_text(result.stdout)
+    return project, said.read_text()

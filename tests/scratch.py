@@ -3,6 +3,7 @@
 `python tests/scratch.py DIRECTORY` makes one and runs `dvc repro` in it (`make smoke`); the pipeline's test does too.
 """
 
+import functools
 import hashlib
 import os
 import shutil
@@ -15,7 +16,8 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "tests/data/mnist"
-RESULTS = ("dvc.lock", "metrics/", "plots/", "report/")  # what the copy has to make by itself
+RESULTS = ("dvc.lock", "metrics/", "plots/", "report/")  # the same bytes each time
+MADE = (*RESULTS, "manifest/")  # what the copy has to make by itself
 
 TINY = {
     "sequence.lengths": [5],
@@ -33,6 +35,15 @@ TINY = {
 }
 
 
+@functools.cache
+def offline() -> list[str]:
+    """What to put before a command so that it has no network, if the system lets us."""
+    prefix = ["unshare", "--map-root-user", "--net"]
+    if shutil.which(prefix[0]) and subprocess.run([*prefix, "true"], capture_output=True).returncode == 0:
+        return prefix
+    return []
+
+
 def set_params(project: Path, values: dict[str, Any]) -> None:
     """Set dotted keys in the project's params.yaml, comments kept."""
     yaml, path = YAML(), project / "params.yaml"
@@ -47,25 +58,34 @@ def set_params(project: Path, values: dict[str, Any]) -> None:
     yaml.dump(params, path)
 
 
-def make(project: Path) -> None:
-    """Copy what git tracks, or would track, from here to `project` (which is emptied), as a repository of its own."""
+def make(project: Path, values: dict[str, Any] | None = None) -> None:
+    """Copy what git tracks, or would track, from here to `project` (which is emptied), as a repository of its own.
+
+    Its params are TINY, and `values` where these say otherwise.
+    """
     shutil.rmtree(project, ignore_errors=True)
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
     for name in filter(None, names):
-        if (ROOT / name).is_file() and not name.startswith(RESULTS):
+        if (ROOT / name).is_file() and not name.startswith(MADE):
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, project / name)
-    set_params(project, TINY)
+    set_params(project, {**TINY, **(values or {})})
     git = ["git", "-c", "user.name=scratch", "-c", "user.email=scratch@localhost"]
     for command in (["init", "-q"], ["add", "--all"], ["commit", "-qm", "A scratch copy"]):
         subprocess.run([*git, *command], cwd=project, check=True)
 
 
 def environment(project: Path) -> dict[str, str]:
-    """This Python, the copy's own source, the shipped digits: no network."""
+    """This Python, the copy's own source, the shipped digits: no network. One core, since tests run side by side."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(project / "src"), "MNIST_DIR": str(SAMPLE)}
+    return {
+        **os.environ,
+        "PATH": path,
+        "PYTHONPATH": str(project / "src"),
+        "MNIST_DIR": str(SAMPLE),
+        "DLREPORT_WORKERS": "1",
+    }
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def tiny(params) -> Gan:
     return params.gan.model_copy(update=values)
 
 
-def train(pixels, settings, seed=SEED, keep=lambda epoch, generator: None):
+def train(pixels, settings, seed=SEED, keep=lambda epoch, weights: None):
     return train_gan(pixels, settings, seed, "cpu", "fp32", 1, keep)
 
 
@@ -218,23 +218,36 @@ def test_snapshots_are_at_0_every_nth_and_the_last_epoch(epochs, every):
 def test_keep_is_called_at_each_snapshot_epoch_with_that_epochs_generator(digits, tiny):
     kept = {}
     settings = tiny.model_copy(update={"epochs": 3, "snapshot_every": 2})
-    generator, _, losses = train(digits[:20], settings, keep=lambda epoch, g: kept.update({epoch: weights(g)}))
+    generator, *_, losses = train(digits[:20], settings, keep=lambda epoch, w: kept.update({epoch: copy.deepcopy(w)}))
     assert list(kept) == snapshot_epochs(settings) == [0, 2, 3]
     assert same(kept[0], weights(Generator(4, stream(SEED, "gan", "init", "generator"))))
     assert not same(kept[0], kept[2])
     assert not same(kept[2], kept[3])
     assert same(kept[3], weights(generator))
     assert {name: len(values) for name, values in losses.items()} == {"discriminator": 3, "generator": 3}
-    shorter, _, _ = train(digits[:20], settings.model_copy(update={"epochs": 2}))
+    shorter, *_ = train(digits[:20], settings.model_copy(update={"epochs": 2}))
     assert same(kept[2], weights(shorter))
 
 
 def test_same_seed_gives_the_same_weights_and_losses(digits, tiny):
     first, again, other = train(digits[:20], tiny), train(digits[:20], tiny), train(digits[:20], tiny, seed=SEED + 1)
-    for network in (0, 1):
+    for network in (0, 1, 2):
         assert same(weights(first[network]), weights(again[network]))
         assert not same(weights(first[network]), weights(other[network]))
-    assert first[2] == again[2] != other[2]
+    assert first.losses == again.losses != other.losses
+
+
+def test_the_average_is_of_every_nth_iterations_weights_and_changes_no_training(digits, tiny):
+    def run(epochs: int, **average):
+        changes = {"epochs": epochs, "batch_size": 10, "average": tiny.average.model_copy(update=average)}
+        return train(digits[:40], tiny.model_copy(update=changes))
+
+    first, second = (weights(run(epochs, every=3, decay=0.5).generator) for epochs in (1, 2))  # iterations 4 and 8
+    averaged = run(2, every=4, decay=0.75)
+    assert same(weights(averaged.generator), second)
+    for name, value in weights(averaged.average).items():
+        if not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(value, 0.75 * first[name] + 0.25 * second[name], rtol=1e-5, atol=1e-6)
 
 
 def test_training_leaves_the_global_random_state(digits, tiny):
@@ -268,7 +281,7 @@ def test_a_batch_size_that_leaves_one_image_is_refused(digits, tiny, images, bat
 
 
 def test_a_loss_that_is_not_finite_ends_training_naming_the_epoch(digits, tiny):
-    with pytest.raises(UserError, match=r"finite in epoch 1; lower gan\.learning_rate"):
+    with pytest.raises(UserError, match=r"finite in epoch 1, batch 1; lower gan\.learning_rate"):
         train(digits[:40], tiny.model_copy(update={"learning_rate": 1e38}))
 
 
@@ -308,8 +321,8 @@ def test_one_epoch_agrees_with_its_plain_form(digits, tiny):
     generator, discriminator, d_losses, g_losses = plain_epoch(digits[:40], settings)
     ours = train(digits[:40], settings)
 
-    assert ours[2]["discriminator"] == pytest.approx([math.fsum(d_losses) / 3], rel=1e-5)
-    assert ours[2]["generator"] == pytest.approx([math.fsum(g_losses) / 3], rel=1e-5)
+    assert ours.losses["discriminator"] == pytest.approx([math.fsum(d_losses) / 3], rel=1e-5)
+    assert ours.losses["generator"] == pytest.approx([math.fsum(g_losses) / 3], rel=1e-5)
     initial = [
         Generator(4, stream(SEED, "gan", "init", "generator")),
         Discriminator(stream(SEED, "gan", "init", "discriminator")),

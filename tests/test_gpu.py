@@ -26,7 +26,7 @@ def test_sequences_train_on_cuda_as_on_the_cpu(params, model, mode):
 def test_the_gan_trains_on_cuda_as_on_the_cpu(params, digits):
     settings = params.gan.model_copy(update={"latent_dim": 8, "epochs": 3, "batch_size": 32})
     runs = [
-        train_gan(digits[:200], settings, 1, device, "fp32", 1, lambda epoch, generator: None)
+        train_gan(digits[:200], settings, 1, device, "fp32", 1, lambda epoch, weights: None)
         for device in ("cpu", "cuda")
     ]
     for name, losses in runs[0][2].items():

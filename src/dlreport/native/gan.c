@@ -243,9 +243,9 @@ int gan_gradients(int B, const float *real, const float *z, int g_count, const i
     o.block = (size_t)COLUMNS * ((M > widest ? M : widest) + 1);
     float *images = NULL, *dy = NULL, *other = NULL;
     Memory memory = {0};
+    void *block = NULL;
     for (int counted = 0; counted < 2; counted++) {
-        if (counted && !(memory.start = aligned_alloc(64, memory.used))) return 1;
-        memory.used = 0;
+        if (counted && !(block = allocate(&memory))) return 1;
         images = take(&memory, M * P, sizeof(float));
         dy = take(&memory, (size_t)M * widest, sizeof(float)), other = take(&memory, (size_t)M * widest, sizeof(float));
         o.blocks = take(&memory, threads * o.block, sizeof(float));
@@ -269,6 +269,6 @@ int gan_gradients(int B, const float *real, const float *z, int g_count, const i
 #pragma omp parallel
         products->release(true);
     }
-    free(memory.start);
+    free(block);
     return 0;
 }

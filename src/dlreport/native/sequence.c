@@ -163,8 +163,8 @@ int train_sequence(int lstm, int K, int B, int T, int D, int H, int O, const flo
     Work work;
     Memory memory = {0};
     lay_out(&net, &work, &memory);
-    if (!(memory.start = aligned_alloc(64, memory.used))) return 1;
-    memory.used = 0;
+    void *block = allocate(&memory);
+    if (!block) return 1;
     lay_out(&net, &work, &memory);
     memset(work.zeros, 0, (size_t)B * H * sizeof(float));
     for (int k = 0; k < K; k++, x += (size_t)T * B * D, target += B, results += 2) {
@@ -173,6 +173,6 @@ int train_sequence(int lstm, int K, int B, int T, int D, int H, int O, const flo
         rmsprop(count, rate, alpha, epsilon, gradients, squares, parameters);
     }
     if (products->bf16) products->release(true);
-    free(memory.start);
+    free(block);
     return 0;
 }

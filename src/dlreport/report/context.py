@@ -25,6 +25,7 @@ class Results:
     gan_layers: pd.DataFrame
     grid_epochs: list[int]
     interpolation: dict[str, Any]
+    machine: dict[str, str]  # on which the training stages ran; empty if that is not recorded
 
 
 def _grid(epoch: int) -> dict[str, str]:
@@ -68,4 +69,5 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         "generator_course": loss_course(losses["generator"], falls_first=False),
         "grids": [_grid(epoch) for epoch in results.grid_epochs],
         "interpolation": results.interpolation,
+        "machine": results.machine,
     }

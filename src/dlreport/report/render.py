@@ -42,10 +42,11 @@ def markdown(context: dict[str, Any]) -> str:
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"(\S) {2,}", r"\1 ", text))
 
 
-def page(source: str, picture: Callable[[str], bytes]) -> str:
+def page(source: str, picture: Callable[[str], bytes], appendix: str = "") -> str:
     """Markdown with $LaTeX$ as one HTML page: formulas as MathML, pictures inside, nothing fetched from anywhere.
 
-    `picture(path)` gives the content of a PNG by its path in the Markdown.
+    `picture(path)` gives the content of a PNG by its path in the Markdown. `appendix`, the address of another page, is
+    shown at the end if it is there when this one is read.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     parser.use(
@@ -65,4 +66,6 @@ def page(source: str, picture: Callable[[str], bytes]) -> str:
     title = source.partition("\n")[0].removeprefix("# ")
     environment = _environment(autoescape=True)
     css = environment.loader.get_source(environment, "page.css")[0]
-    return environment.get_template("page.html.j2").render(title=title, css=css, body=parser.render(source))
+    return environment.get_template("page.html.j2").render(
+        title=title, css=css, body=parser.render(source), appendix=appendix
+    )

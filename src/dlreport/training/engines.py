@@ -50,6 +50,7 @@ class Native:
         self.max_norm = settings.clip.max_norm if settings.clip.mode == "effective" else math.inf
         self.weights = flatten(list(model.parameters()))
         self.squares, self.gradients = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        self.state = [self.weights, self.squares]  # all that training goes on from
 
     def train(self, x: Tensor, target: Tensor) -> Tensor:
         state = self.weights, self.squares, self.gradients
@@ -82,7 +83,8 @@ class Autograd:
         for name, value in self.weights.items():
             for replicate, model in enumerate(models):
                 model.get_parameter(name).data = value[replicate]
-        self.device = next(iter(self.weights.values())).device
+        self.state = [*self.weights.values(), *self.squares.values()]
+        self.device = self.state[0].device
         self.gradients = torch.func.vmap(torch.func.grad(self.loss, has_aux=True))
         self.step = self.eager_step
         if self.device.type == "cuda":

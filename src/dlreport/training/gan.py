@@ -1,20 +1,30 @@
 """The GAN's training loop. Report, part 2, "Training"."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dlreport.config import GAN_THREADS, Gan
 from dlreport.errors import UserError
 from dlreport.models.gan import Discriminator, Generator
 from dlreport.runtime import check_precision, prepare, select_device
 from dlreport.streams import stream
+from dlreport.training.checkpoint import NO_CHECKPOINTS, Checkpoint, Checkpoints
 from dlreport.training.engines import native_engine
 from dlreport.training.gan_engines import build_engine
 from dlreport.training.progress import log, progress
 
-Losses = dict[str, list[float]]
+
+class GanRun(NamedTuple):
+    """The trained networks; the running average of the generator, on which training does not depend; the losses."""
+
+    generator: Generator
+    discriminator: Discriminator
+    average: Generator
+    losses: dict[str, list[float]]  # "discriminator" and "generator": means by epoch, [epochs]
 
 
 def normalise(pixels: Tensor) -> Tensor:
@@ -34,14 +44,15 @@ def train_gan(
     device: str,
     precision: str,
     threads: int,
-    keep: Callable[[int, Generator], None],
-) -> tuple[Generator, Discriminator, Losses]:
-    """Train on uint8 images [N, 28, 28]; `keep(epoch, generator)` is called at each of `snapshot_epochs`.
+    keep: Callable[[int, dict[str, Tensor]], None],
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
+) -> GanRun:
+    """Train on uint8 images [N, 28, 28]; `keep(epoch, weights)` gets the generator at each of `snapshot_epochs`.
 
-    The native engine, whose numbers do not depend on them, uses up to `threads`; autograd's, on a CPU, one.
+    Goes on from a checkpoint if there is one; `keep` is then called for the epochs before it too. The native engine,
+    whose numbers do not depend on them, uses up to `threads`; autograd's, on a CPU, one.
 
-    Returns the two networks and the mean losses by epoch, [epochs] each. Raises UserError naming the epoch if a loss
-    is no longer finite.
+    Raises UserError naming the epoch if a loss is no longer finite.
     """
     if len(pixels) % settings.batch_size == 1:
         raise UserError(
@@ -56,18 +67,59 @@ def train_gan(
     order = stream(seed, "gan", "order")
     engine = build_engine(generator, discriminator, settings, stream(seed, "gan", "noise"), precision)
     images = normalise(pixels).to(where)  # the whole set at once: 188 MB for the 60,000
-    kept_at = set(snapshot_epochs(settings))
-    losses: Losses = {"discriminator": [], "generator": []}
+    decay = get_ema_multi_avg_fn(settings.average.decay)
+    average = AveragedModel(generator, multi_avg_fn=decay, use_buffers=True)  # BatchNorm's running statistics too
+    kept_at = snapshot_epochs(settings)
 
-    keep(0, generator)
-    for epoch in progress(range(1, settings.epochs + 1), "GAN"):
-        batches = torch.randperm(len(images), generator=order).to(where).split(settings.batch_size)
-        d_mean, g_mean = torch.stack([engine.step(images[batch]) for batch in batches]).mean(0).tolist()
-        losses["discriminator"].append(d_mean)
-        losses["generator"].append(g_mean)
-        log.info("GAN epoch %d discriminator loss %.4f generator loss %.4f", epoch, d_mean, g_mean)
-        if not d_mean + g_mean < float("inf"):
-            raise UserError(f"GAN: a loss is no longer finite in epoch {epoch}; lower gan.learning_rate")
-        if epoch in kept_at:
-            keep(epoch, generator)
-    return generator, discriminator, losses
+    with checkpoints.open("GAN") as checkpoint:
+
+        def snapshot(epoch: int) -> Checkpoint:
+            return checkpoint.beside(f"GAN-{epoch:04d}")
+
+        def keep_generator(epoch: int) -> None:
+            snapshot(epoch).save(generator.state_dict())
+            keep(epoch, generator.state_dict())
+
+        def save(finished: int) -> None:
+            position = {"finished": finished, "means": means, "losses": losses, "order": order_at_start}
+            checkpoint.save({**position, "engine": engine.state_dict(), "average": average.state_dict()})
+
+        finished, means = 0, []  # epochs, and the mean losses of each [2]
+        losses = []  # [2] of each batch of the epoch that was begun
+        state = checkpoint.load()
+        earlier = {epoch: snapshot(epoch).load() for epoch in kept_at if state and epoch <= state["finished"]}
+        if state and all(earlier.values()):
+            finished, means = state["finished"], state["means"]
+            losses = [loss.to(where) for loss in state["losses"]]
+            order.set_state(state["order"])
+            engine.load_state_dict(state["engine"])
+            average.load_state_dict(state["average"])
+            log.info("GAN goes on from epoch %d, batch %d", finished + 1, len(losses))
+            for epoch, weights in earlier.items():
+                keep(epoch, weights)
+        else:
+            keep_generator(0)
+
+        for epoch in progress(range(finished + 1, settings.epochs + 1), "GAN"):
+            order_at_start = order.get_state()
+            batches = torch.randperm(len(images), generator=order).to(where).split(settings.batch_size)
+            for batch in batches[len(losses) :]:
+                losses.append(engine.step(images[batch]))
+                if ((epoch - 1) * len(batches) + len(losses)) % settings.average.every == 0:
+                    average.update_parameters(generator)
+                if checkpoint.due:
+                    save(epoch - 1)
+                    checkpoint.stop_if_asked(f"GAN, epoch {epoch}, batch {len(losses)} of {len(batches)},")
+            finite = torch.stack(losses).isfinite().all(1).tolist()
+            if not all(finite):
+                at = f"epoch {epoch}, batch {finite.index(False) + 1}"
+                raise UserError(f"GAN: a loss is no longer finite in {at}; lower gan.learning_rate")
+            means.append(torch.stack(losses).mean(0).cpu())
+            losses = []
+            log.info("GAN epoch %d discriminator loss %.4f generator loss %.4f", epoch, *means[-1].tolist())
+            if epoch in kept_at:
+                keep_generator(epoch)
+        order_at_start = order.get_state()
+        save(settings.epochs)  # what follows may fail, as by a full disk
+    d_means, g_means = torch.stack(means).T.tolist()
+    return GanRun(generator, discriminator, average.module, {"discriminator": d_means, "generator": g_means})

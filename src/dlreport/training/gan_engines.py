@@ -42,6 +42,21 @@ class Engine:
         self.latent_dim, self.noise, self.precision = settings.latent_dim, noise, precision
         self.device = next(generator.parameters()).device
         self.set_up(generator, discriminator, settings)
+        self.parts = {
+            "generator": generator,
+            "discriminator": discriminator,
+            "generator_adam": self.generator_adam,
+            "discriminator_adam": self.discriminator_adam,
+        }
+
+    def state_dict(self) -> dict:
+        """All that training goes on from, beside the data; `load_state_dict` takes it."""
+        return {name: part.state_dict() for name, part in self.parts.items()} | {"noise": self.noise.get_state()}
+
+    def load_state_dict(self, state: dict) -> None:
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        self.noise.set_state(state["noise"])
 
     def latents(self, count: int) -> Tensor:
         return torch.randn(count, self.latent_dim, generator=self.noise).to(self.device)

@@ -17,6 +17,7 @@ from dlreport.errors import UserError
 from dlreport.models import SEQUENCE_MODELS
 from dlreport.runtime import check_precision, prepare, select_device
 from dlreport.streams import stream
+from dlreport.training.checkpoint import NO_CHECKPOINTS, Checkpoints, stop_by_signal
 from dlreport.training.engines import Autograd, Native, native_engine
 from dlreport.training.progress import log, start_logging, steps_bar
 
@@ -53,16 +54,23 @@ def _by_native(cell: Cell, device: torch.device, precision: str) -> bool:
 
 
 def train(
-    cell: Cell, settings: Sequence, seed: int, device: torch.device, precision: str, replicates: list[int]
+    cell: Cell,
+    settings: Sequence,
+    seed: int,
+    device: torch.device,
+    precision: str,
+    checkpoints: Checkpoints,
+    replicates: list[int],
 ) -> list[SequenceRun]:
     """Train these replicates in this process, each from its own streams for initialisation and data.
 
-    By the native engine one after the other, else by autograd's all at once. Raises UserError naming the step if a
-    loss is no longer finite.
+    By the native engine one after the other, else by autograd's all at once. Goes on from a checkpoint if there is one.
+    Raises UserError naming the step if a loss is no longer finite.
     """
     by_native = _by_native(cell, device, precision)
     if by_native and len(replicates) > 1:
-        return [train(cell, settings, seed, device, precision, [replicate])[0] for replicate in replicates]
+        run = partial(train, cell, settings, seed, device, precision, checkpoints)
+        return [run([replicate])[0] for replicate in replicates]
 
     def streams(use: str) -> list[torch.Generator]:
         return [stream(seed, "sequence", str(cell), replicate, use) for replicate in replicates]
@@ -71,14 +79,32 @@ def train(
     data = streams("data")
     engine = Native(models[0], settings, precision) if by_native else Autograd(models, settings, precision)
     results = torch.empty(settings.steps, 2, len(replicates))
-    with steps_bar(settings.steps, f"{cell} replicate {replicates[0]}", position=replicates[0]) as bar:
-        block = max(1, BLOCK // settings.batch_size)
-        for start in range(0, settings.steps, block):
+    label = f"{cell} replicate {replicates[0]}"
+    block = max(1, BLOCK // settings.batch_size)
+    with (
+        checkpoints.open(label.replace(" ", "-")) as checkpoint,
+        steps_bar(settings.steps, label, position=replicates[0]) as bar,
+    ):
+        begin = 0
+        if state := checkpoint.load():
+            begin = len(state["results"])
+            log.info("%s goes on from step %d", label, begin)
+            results[:begin] = state["results"]
+            for tensor, saved in zip(engine.state, state["engine"], strict=True):
+                tensor.copy_(saved)
+            for generator, saved in zip(data, state["data"], strict=True):
+                generator.set_state(saved)
+            bar.update(begin)
+        for start in range(begin, settings.steps, block):
             steps = range(start, min(start + block, settings.steps))
             x, target = draw(cell.length, settings.batch_size, len(steps), data)
             results[start : steps.stop] = engine.train(x.to(device), target.to(device))
             bar.update(len(steps))
             _report(cell, replicates, results, steps, settings)
+            if checkpoint.due or steps.stop == settings.steps:
+                streams_now = [generator.get_state() for generator in data]
+                checkpoint.save({"results": results[: steps.stop], "engine": engine.state, "data": streams_now})
+                checkpoint.stop_if_asked(f"{label}, step {steps.stop} of {settings.steps},")
     curves = np.ascontiguousarray(results.permute(2, 1, 0).numpy())
     weights = [{name: value.cpu().numpy() for name, value in model.state_dict().items()} for model in models]
     return [SequenceRun(named, *curve) for named, curve in zip(weights, curves, strict=True)]
@@ -108,12 +134,19 @@ def _report(cell: Cell, replicates: list[int], results: Tensor, steps: range, se
 
 
 def _start_worker() -> None:
+    stop_by_signal()
     start_logging()
     prepare(threads=1)
 
 
 def train_replicates(
-    cell: Cell, settings: Sequence, seed: int, device: str, precision: str, workers: int
+    cell: Cell,
+    settings: Sequence,
+    seed: int,
+    device: str,
+    precision: str,
+    workers: int,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> list[SequenceRun]:
     """Train `settings.replicates` runs in replicate order, on a CPU in up to `workers` processes of one thread each.
 
@@ -123,7 +156,7 @@ def train_replicates(
     where = select_device(device)
     check_precision(precision, where)
     workers = min(workers, settings.replicates) if _by_native(cell, where, precision) else 1
-    run = partial(train, cell, settings, seed, where, precision)
+    run = partial(train, cell, settings, seed, where, precision, checkpoints)
     if workers == 1:
         prepare(threads=1)
         return run(list(range(settings.replicates)))

@@ -1,0 +1,78 @@
+"""On what a stage ran: versions, machine, commit, time. Kept out of the metrics, since it changes with every run."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "dvc")
+CODE = ("src", "stages", "dvc.yaml", "params.yaml", "published.yaml", "requirements.txt")
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _cpu() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def entry(seconds: float, device: str) -> dict[str, Any]:
+    """What there is to say of this process, which took `seconds`; `device` as in params.yaml."""
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", *CODE)
+    values = {
+        "seconds": round(seconds, 1),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _git("rev-parse", "HEAD"),
+        "code_changed_since_commit": None if changed is None else bool(changed),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+    }
+    if "torch" in sys.modules:  # a stage without it computes nothing that depends on these
+        import torch
+
+        from dlreport.runtime import select_device, workers
+
+        where = select_device(device)
+        values |= {
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "device": torch.cuda.get_device_name() if where.type == "cuda" else where.type,
+            "threads": workers(),
+        }
+    return values
+
+
+STABLE = ("cpu", "cpu_capability", "cores", "device", "system", "python", "torch")
+
+
+def common(entries: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """What stays the same when a stage is run again where it was run: for the report, whose bytes must not change."""
+    used = [values for name, values in entries.items() if name.startswith("train_")]
+    found = {key: sorted({str(values[key]) for values in used if key in values}) for key in STABLE}
+    return {key.replace("_", " "): ", ".join(values) for key, values in found.items() if values}
+
+
+def table(entries: dict[str, dict[str, Any]]) -> str:
+    """All entries as Markdown, in the order in which the stages ended."""
+    columns = ("seconds", "threads", "finished", "commit", "code_changed_since_commit")
+    lines = [["stage", *(column.replace("_", " ") for column in columns)], ["---"] * (len(columns) + 1)]
+    for name, values in sorted(entries.items(), key=lambda item: item[1]["finished"]):
+        lines.append([f"`{name}`", *("" if values.get(key) is None else str(values[key]) for key in columns)])
+    rows = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return (
+        "# The runs of the stages\n\nThe last run of each, as the `report` stage found them. The JSON files here "
+        f"say the rest: versions, processor, device.\n\n{rows}"
+    )

@@ -1,0 +1,158 @@
+"""Bad days of a run, by the real stages: each ends in one line and a non-zero exit, and loses nothing computed before.
+
+docs/reliability.md lists them all, with those that the other tests hold.
+"""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import scratch
+
+
+@pytest.fixture
+def project(serial, tmp_path) -> Path:
+    """A tiny copy after its first `dvc repro`, for a test to damage."""
+    return shutil.copytree(serial[0], tmp_path / "project", symlinks=True)
+
+
+def python(project: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
+    command, env = [sys.executable, *arguments], scratch.environment(project)
+    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, **options)
+
+
+def error_of(result: subprocess.CompletedProcess) -> str:
+    """The stage's one line; whatever else was said are lines of the log, with the time."""
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    *log, line = result.stderr.splitlines()
+    assert all(other[2] == ":" for other in log)
+    assert line.startswith("error: ")
+    return line
+
+
+def small_files_only() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))  # writing on is refused, as on a full disk
+
+
+def test_a_disk_that_is_full_at_a_checkpoint(project):
+    scratch.set_params(project, {"checkpoint_seconds": 0})
+    weights = (project / "models/gan/generator.pt").read_bytes()
+    line = error_of(python(project, "stages/train_gan.py", preexec_fn=small_files_only))
+    assert line.startswith("error: .checkpoints/GAN/")
+    assert "cannot be written (File too large); make room" in line
+    assert (project / "models/gan/generator.pt").read_bytes() == weights
+    assert not list(project.rglob("*.tmp"))
+    assert python(project, "stages/train_gan.py").returncode == 0
+    assert (project / "models/gan/generator.pt").read_bytes() == weights
+
+
+def test_a_disk_that_is_full_at_an_output_leaves_the_training_to_go_on_from(project):
+    (project / "models/gan/generator.pt").unlink()
+    (project / "models/gan/generator.pt").mkdir()  # refused even to root, whom permissions do not stop
+    line = error_of(python(project, "stages/train_gan.py"))
+    assert line.startswith(
+        "error: models/gan/generator.pt: cannot be written (Is a directory); make room or give access"
+    )
+    (project / "models/gan/generator.pt").rmdir()
+    again = python(project, "stages/train_gan.py")
+    assert again.returncode == 0
+    assert "GAN goes on from epoch 4, batch 0" in again.stderr  # of 3: nothing is left to train
+
+
+def test_an_output_directory_that_cannot_be_made(project):
+    shutil.rmtree(project / "plots/gan/grids")
+    (project / "plots/gan/grids").write_text("not a directory")
+    line = error_of(python(project, "stages/sample_gan.py"))
+    assert line.startswith("error: plots/gan/grids/0000.png: cannot be written (")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
+def test_a_read_only_output_directory(project):
+    (project / "plots/gan").chmod(0o555)
+    try:
+        line = error_of(python(project, "stages/interpolate_gan.py"))
+    finally:
+        (project / "plots/gan").chmod(0o755)
+    assert "cannot be written (Permission denied)" in line
+
+
+@pytest.mark.parametrize(
+    ("lost", "stage"),
+    [
+        ("plots/sequence/curves/LSTM-5.csv", ["report"]),
+        ("models/gan/generator.pt", ["interpolate_gan"]),
+        ("models/sequence/LSTM-5.pt", ["evaluate_sequence", "--model", "LSTM", "--length", "5"]),
+        ("data/mnist/train.pt", ["train_gan"]),
+    ],
+)
+def test_a_missing_input_is_named(project, lost, stage):
+    (project / lost).unlink()
+    assert error_of(python(project, f"stages/{stage[0]}.py", *stage[1:])).startswith(f"error: {lost}: missing; run")
+
+
+class Payload:
+    def __reduce__(self):
+        return (os.mkdir, ("ran",))
+
+
+def test_weights_that_are_code_are_refused_and_not_run(project):
+    import torch
+
+    path = project / "models/gan/generator.pt"
+    path.unlink()
+    torch.save({"layers.0.weight": Payload()}, path)
+    line = error_of(python(project, "stages/interpolate_gan.py"))
+    assert line.startswith("error: models/gan/generator.pt: not a file of tensors (")
+    assert not (project / "ran").exists()
+
+
+def test_a_second_repro_at_the_same_time_is_refused(project):
+    scratch.set_params(project, {"gan.epochs": 2000, "gan.snapshot_every": 2000})
+    first = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "train_gan"],
+        cwd=project,
+        env=scratch.environment(project),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not list((project / ".checkpoints").glob("GAN/*/GAN-0000.pt")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        second = python(project, "-m", "dvc", "repro", "train_gan")
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.communicate()
+    assert second.returncode != 0
+    assert "Traceback" not in second.stderr
+    assert "is busy, it is being blocked by:" in second.stderr
+    assert f"(PID {first.pid})" in second.stderr
+
+
+@pytest.mark.skipif(not scratch.offline(), reason="unshare, which takes a command's network away, is not allowed here")
+def test_the_pipeline_ran_without_a_network(serial):
+    """The `serial` project of all these tests; here, that it had none."""
+    connect = "import socket; socket.create_connection(('127.0.0.1', 9), 1)"
+    alone = subprocess.run([*scratch.offline(), sys.executable, "-c", connect], capture_output=True, text=True)
+    assert "Network is unreachable" in alone.stderr
+    assert "Running stage 'report'" in serial[1]
+
+
+def test_running_everything_again_changes_no_byte(project):
+    results = [project / "dvc.lock", *(path for name in scratch.RESULTS[1:] for path in (project / name).rglob("*.*"))]
+    before = {path: path.read_bytes() for path in results if path.is_file()}
+    done = python(project, "-m", "dvc", "repro", "--force")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Running stage") == done.stdout.count("> python") > 10
+    assert [path for path, content in before.items() if path.read_bytes() != content] == []

@@ -1,0 +1,132 @@
+"""Kill the pipeline at random moments, as often as asked; it must end in the bytes of a run that nobody killed.
+
+`python tests/torture.py DIRECTORY --kills 20` (`make torture N=20`) works in two scratch copies under DIRECTORY. Each
+kill is a SIGKILL of the stage that runs, of DVC, or of both, at a moment drawn from the seed.
+"""
+
+import argparse
+import hashlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+import scratch
+
+# Trainings of a few seconds, so that kills hit them, and checkpoints several times a second.
+PARAMS = {
+    "sequence.steps": 12_000,
+    "sequence.average_from": 10_000,
+    "sequence.models": ["LSTM"],
+    "sequence.replicates": 2,
+    "gan.epochs": 300,
+    "gan.snapshot_every": 100,
+    "checkpoint_seconds": 0.2,
+}
+COMPARED = (*scratch.RESULTS, "models/")
+LONGEST = 12  # seconds that a run is left alone, at most
+TARGETS = ("stage", "dvc", "both")
+
+
+def start(project: Path) -> subprocess.Popen:
+    with (project.parent / f"{project.name}.log").open("a") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "dvc", "repro"],
+            cwd=project,
+            env=scratch.environment(project),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def said(project: Path) -> str:
+    return (project.parent / f"{project.name}.log").read_text()
+
+
+def hashes(project: Path) -> dict[str, str]:
+    files = [path for name in COMPARED for path in (project / name, *(project / name).rglob("*"))]
+    return {
+        str(path.relative_to(project)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if path.is_file() and path.name != ".gitignore"
+    }
+
+
+def kill(dvc: subprocess.Popen, target: str) -> str:
+    """SIGKILL the target (DVC, if no stage runs); what was killed. A stage's worker processes are left behind."""
+    stage = [process for process in psutil.Process(dvc.pid).children(recursive=True) if name_of(process)]
+    name = name_of(stage[-1]) if stage else ""
+    if target != "dvc":
+        for process in stage:
+            process.kill()
+    if target != "stage" or not stage:
+        dvc.kill()
+    dvc.wait()
+    return f"{target} ({name or 'between stages'})"
+
+
+def name_of(process: psutil.Process) -> str:
+    return next((argument for argument in process.cmdline() if "stages/" in argument), "")
+
+
+def end_what_a_killed_dvc_left(project: Path) -> bool:
+    """Do what the refusal says: end the training that goes on without its DVC. False if nothing was refused."""
+    found = re.findall(r"is being trained by process (\d+) already", said(project).rpartition("---")[2])
+    for pid in found:
+        process = psutil.Process(int(pid))
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    return bool(found)
+
+
+def run(project: Path, kills: int, seed: int) -> None:
+    """Runs of `dvc repro` until one ends well after that many kills. Raises SystemExit if one ends badly by itself."""
+    chance = random.Random(seed)
+    while True:
+        with (project.parent / f"{project.name}.log").open("a") as log:
+            log.write("---\n")
+        dvc = start(project)
+        try:
+            code = dvc.wait(chance.uniform(0, LONGEST) if kills else None)
+        except subprocess.TimeoutExpired:
+            kills -= 1
+            print(f"killed {kill(dvc, chance.choice(TARGETS))}; {kills} to go", flush=True)
+            continue
+        if code and not end_what_a_killed_dvc_left(project):
+            sys.exit(f"error: dvc repro failed by itself:\n{said(project)[-3000:]}")
+        if not code and not kills:
+            return
+        if not code:  # done before its time: from the beginning
+            subprocess.run(["git", "clean", "-fdxq"], cwd=project, check=True)
+
+
+def torture(directory: Path, kills: int, seed: int) -> list[str]:
+    """Names of the files that differ between a run with kills and one without."""
+    projects = directory / "unbroken", directory / "killed"
+    for project, count in zip(projects, (0, kills), strict=True):
+        scratch.make(project, PARAMS)
+        started = time.monotonic()
+        run(project, count, seed)
+        print(f"{project.name}: {time.monotonic() - started:.0f} s", flush=True)
+    unbroken, killed = map(hashes, projects)
+    return sorted(name for name in unbroken.keys() | killed.keys() if unbroken.get(name) != killed.get(name))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    different = torture(options.directory.resolve(), options.kills, options.seed)
+    sys.exit(f"error: different after {options.kills} kills: {', '.join(different)}" if different else None)
+
+
+if __name__ == "__main__":
+    main()
