@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -61,10 +62,11 @@ def hashes(project: Path) -> dict[str, str]:
 def kill(dvc: subprocess.Popen, target: str) -> str:
     """SIGKILL the target (DVC, if no stage runs); what was killed. A stage's worker processes are left behind."""
     stage = [process for process in psutil.Process(dvc.pid).children(recursive=True) if name_of(process)]
-    name = name_of(stage[-1]) if stage else ""
+    name = stage and name_of(stage[-1])
     if target != "dvc":
         for process in stage:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
     if target != "stage" or not stage:
         dvc.kill()
     dvc.wait()
@@ -72,16 +74,20 @@ def kill(dvc: subprocess.Popen, target: str) -> str:
 
 
 def name_of(process: psutil.Process) -> str:
-    return next((argument for argument in process.cmdline() if "stages/" in argument), "")
+    """The stage's script; nothing for other processes, and for one that has just ended."""
+    with suppress(psutil.NoSuchProcess):
+        return next((argument for argument in process.cmdline() if "stages/" in argument), "")
+    return ""
 
 
 def end_what_a_killed_dvc_left(project: Path) -> bool:
     """Do what the refusal says: end the training that goes on without its DVC. False if nothing was refused."""
     found = re.findall(r"is being trained by process (\d+) already", said(project).rpartition("---")[2])
     for pid in found:
-        process = psutil.Process(int(pid))
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(int(pid))
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
     return bool(found)
 
 
