@@ -70,6 +70,7 @@ def table(entries: dict[str, dict[str, Any]]) -> str:
     columns = ("seconds", "threads", "finished", "commit", "code_changed_since_commit")
     lines = [["stage", *(column.replace("_", " ") for column in columns)], ["---"] * (len(columns) + 1)]
     for name, values in sorted(entries.items(), key=lambda item: item[1]["finished"]):
+        values = {**values, "commit": values["commit"] and values["commit"][:12]}
         lines.append([f"`{name}`", *("" if values.get(key) is None else str(values[key]) for key in columns)])
     rows = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return (
