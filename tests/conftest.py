@@ -49,9 +49,12 @@ def digits(sample_dir: Path) -> torch.Tensor:
     return decode(*files, "train")["images"]
 
 
+LONG = ("test_torture.py", "test_reliability.py", "test_checkpoint.py", "test_pipeline.py", "test_repro_jobs.py")
+
+
 def pytest_collection_modifyitems(items):
-    """The longest test first, for what starts last is what the other workers wait for."""
-    items.sort(key=lambda item: item.path.name != "test_torture.py")
+    """The long files first, for what starts last is what the other workers wait for."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session")
