@@ -1,22 +1,58 @@
-"""Walk a straight line in latent space with the saved generator."""
+"""Walk in latent space with the saved generator: the report's straight line, and between random vectors."""
 
 from pathlib import Path
 
+import pandas as pd
+import torch
+
 from dlreport import figures
 from dlreport.config import load_params
-from dlreport.evaluation.gan import generate, largest_step_share, line_latents, tile
-from dlreport.io import read_tensors, write_figure, write_metrics
+from dlreport.evaluation.gan import generate, line_latents, pair_latents, spherical, step_shares, straight, tile
+from dlreport.io import read_tensors, write_csv, write_figure, write_metrics
+from dlreport.models.classifier import Classifier
+from dlreport.training.classifier import predict
 from stage import run
+
+PLOTS = Path("plots/gan")
+PAIRS = 5
 
 
 def main() -> None:
-    latents = line_latents(load_params().gan)
-    images = generate(read_tensors(Path("models/gan/generator.pt")), latents)
-    metrics = {"steps": len(images) - 1, "largest_step_share": largest_step_share(images)}
+    params = load_params()
+    weights = read_tensors(Path("models/gan/generator.pt"))
+    model = Classifier(10, torch.Generator()).eval()
+    model.load_state_dict(read_tensors(Path("models/classifier.pt")))
+
+    latents = line_latents(params.gan)
+    images = generate(weights, latents)
+    features, probabilities = predict(model, images)
+    confidence, digits = probabilities.max(1)
+    pixel_steps, feature_steps = step_shares(images), step_shares(features)
+    walk = {
+        "weight": latents[:, 0],
+        "digit": digits,
+        "confidence": confidence,
+        "pixel_step": [None, *pixel_steps.tolist()],
+        "feature_step": [None, *feature_steps.tolist()],
+    }
+    write_csv(PLOTS / "interpolation.csv", pd.DataFrame(walk))
+    metrics = {
+        "steps": len(images) - 1,
+        "largest_step_share": pixel_steps.max().item(),
+        "largest_step_share_features": feature_steps.max().item(),
+        "digit_changes": int((digits.diff() != 0).sum()),
+        "least_confidence": confidence.min().item(),
+    }
     write_metrics(Path("metrics/gan/interpolation.json"), metrics)
     labels = [f"{weight:.3g}" for weight in latents[:, 0].tolist()]
     title = "from the all-zeros (0) to the all-ones (1) latent vector"
-    write_figure(Path("plots/gan/interpolation.png"), figures.image_grid(tile(images, len(images)), title, labels))
+    write_figure(PLOTS / "interpolation.png", figures.image_grid(tile(images, len(images)), title, labels))
+
+    ends = pair_latents(params.gan, params.seed, PAIRS)
+    walks = [way(a, b, len(latents)) for a, b in ends for way in (straight, spherical)]
+    pairs = tile(generate(weights, torch.cat(walks)), len(latents))
+    title = "between random latent vectors: in each pair of rows straight above, along the sphere below"
+    write_figure(PLOTS / "interpolation_pairs.png", figures.image_grid(pairs, title))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,10 @@ def main() -> None:
         # A directory that one stage writes whole: nothing stale can be in it.
         grid_epochs=sorted(int(path.stem) for path in (GAN / "grids").glob("*.png")),
         interpolation=read_json(Path("metrics/gan/interpolation.json")),
+        walk=read_csv(GAN / "interpolation.csv"),
+        classifier=read_json(Path("metrics/classifier.json")),
+        quality=read_csv(GAN / "quality.csv"),
+        quality_by_epoch=read_csv(GAN / "quality_by_epoch.csv"),
         machine=common(runs),
     )
     write_text(MANIFEST / "README.md", table(runs))

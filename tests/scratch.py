@@ -31,6 +31,10 @@ TINY = {
     "gan.latent_dim": 8,
     "gan.epochs": 3,
     "gan.snapshot_every": 2,
+    "classifier.epochs": 1,
+    "quality.images": 100,
+    "quality.repeats": 2,
+    "quality.two_sample_epochs": 1,
     **{f"mnist.md5.{path.name}": hashlib.md5(path.read_bytes()).hexdigest() for path in SAMPLE.iterdir()},
 }
 

@@ -9,7 +9,16 @@ from dlreport.data import palindromes
 from dlreport.evaluation.accuracy import evaluate_sequence
 from dlreport.evaluation.comparison import accuracy_rows, comparison_table
 from dlreport.evaluation.curves import late_gain, loss_course, over_replicates, steps_to_reach, window_spread
-from dlreport.evaluation.gan import generate, grid_latents, largest_step_share, layer_table, line_latents, tile
+from dlreport.evaluation.gan import (
+    generate,
+    grid_latents,
+    layer_table,
+    line_latents,
+    spherical,
+    step_shares,
+    straight,
+    tile,
+)
 from dlreport.evaluation.intervals import wilson
 from dlreport.io import read_yaml
 from dlreport.models import SEQUENCE_MODELS
@@ -185,12 +194,23 @@ def test_tile_normalises_all_images_together():
     assert [picture[16, 16 + 30 * k].item() for k in range(3)] == pytest.approx([0, 0.5, 1], abs=1e-4)
 
 
-def test_largest_step_share():
-    even = torch.linspace(0, 1, 9)[:, None, None, None].expand(-1, 1, 28, 28)
-    assert largest_step_share(even) == pytest.approx(1 / 8)
+def test_step_shares():
+    even = torch.arange(9.0).view(9, 1, 1, 1).expand(9, 1, 28, 28)
+    assert step_shares(even).tolist() == pytest.approx([1 / 8] * 8)
     jump = torch.zeros(9, 1, 28, 28)
-    jump[5:] = 1
-    assert largest_step_share(jump) == 1
+    jump[4:] = 1
+    assert step_shares(jump).tolist() == [0, 0, 0, 1, 0, 0, 0, 0]
+
+
+def test_straight_and_spherical_walks_have_their_ends_and_the_sphere_its_norm():
+    a, b = torch.nn.functional.normalize(torch.randn(2, 50, generator=torch.Generator().manual_seed(1))) * 7
+    for way in (straight, spherical):
+        walk = way(a, b, 9)
+        assert walk.shape == (9, 50)
+        torch.testing.assert_close(walk[[0, -1]], torch.stack([a, b]))
+    torch.testing.assert_close(spherical(a, b, 9).norm(dim=1), torch.full((9,), 7.0))
+    torch.testing.assert_close(straight(a, b, 9)[4], (a + b) / 2)
+    assert straight(a, b, 9)[4].norm() < 6
 
 
 def test_layer_table_adds_up_to_the_parameter_counts():

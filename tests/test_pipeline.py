@@ -17,7 +17,7 @@ from PIL import Image
 import scratch
 
 APPENDIX = '<object type="text/html" data="../manifest/index.html"'  # a page that changes with every run
-GAN_STAGES = ("train_gan", "sample_gan", "interpolate_gan", "evaluate_gan")
+GAN_STAGES = ("train_gan", "sample_gan", "interpolate_gan", "evaluate_gan", "judge_gan")
 
 
 def dvc(project: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -49,7 +49,7 @@ def project(serial, tmp_path_factory) -> Path:
     assert ran[0] == "check_params"
     assert ran[-1] == "report"
     assert set(ran) == {
-        *("check_params", "prepare_mnist", "compare_sequences", "report", *GAN_STAGES),
+        *("check_params", "prepare_mnist", "train_classifier", "compare_sequences", "report", *GAN_STAGES),
         *(f"{stage}_sequence@{model}-5" for stage in ("train", "evaluate") for model in ("VanillaRNN", "LSTM")),
     }
     return shutil.copytree(made, tmp_path_factory.mktemp("pipeline") / "project", symlinks=True)
@@ -71,6 +71,9 @@ def test_metrics_are_there_and_possible(project):
     gan = json.loads((project / "metrics/gan/training.json").read_text())
     assert gan["training_images"] == 384
     assert gan["discriminator_parameters"] == 533_505
+    quality = json.loads((project / "metrics/gan/quality.json").read_text())
+    assert 0 < quality["fid_reference"] < quality["fid"]
+    assert quality["two_sample_accuracy"] > 0.6
     interpolation = json.loads((project / "metrics/gan/interpolation.json").read_text())
     assert interpolation["steps"] == 8
     assert 1 / 8 <= interpolation["largest_step_share"] < 1
@@ -80,7 +83,9 @@ def test_dvc_metrics_show_reads_them(project):
     result = dvc(project, "metrics", "show", "--json")
     files = json.loads(result.stdout)[""]["data"]
     assert sorted(files) == [
+        "metrics/classifier.json",
         "metrics/gan/interpolation.json",
+        "metrics/gan/quality.json",
         "metrics/gan/training.json",
         "metrics/sequence/LSTM-5.json",
         "metrics/sequence/VanillaRNN-5.json",
@@ -102,7 +107,7 @@ def test_plot_files(project):
         "0003.png",
     ]
     pictures = [*project.glob("plots/**/*.png")]
-    assert len(pictures) == 3 + 2 + 2 + 3
+    assert len(pictures) == 3 + 2 + 2 + 3 + 3
     for picture in pictures:
         with Image.open(picture) as image:
             assert len(image.convert("L").getcolors()) > 2, f"{picture} is empty"
@@ -135,7 +140,7 @@ def test_the_report_shows_the_numbers_of_the_metrics(project, report):
 
 def test_the_reports_pictures_exist_and_are_inside_the_page(project, report):
     sources = re.findall(r"!\[.+?\]\((.+?)\)", report)
-    assert len(sources) == 2 + 2 + 1 + 3 + 2
+    assert len(sources) == 2 + 2 + 1 + 3 + 2 + 3
     for source in sources:
         assert (project / "report" / source).is_file()
     page = (project / "report/index.html").read_text()

@@ -34,6 +34,26 @@ def made_up_curve(accuracy: float, reached: int, spread: float = 0.001) -> pd.Da
     return pd.DataFrame({"replicate": 0, "step": STEPS, **columns})
 
 
+WALK = {
+    "steps": 8,
+    "largest_step_share": 0.2,
+    "largest_step_share_features": 0.3,
+    "digit_changes": 1,
+    "least_confidence": 0.8,
+}
+
+
+def made_up_quality(name: str, **values: float) -> dict[str, float | str]:
+    shares = ("precision", "recall", "density", "coverage", "unsure", "digits_total_variation")
+    return {
+        "images": name,
+        **dict.fromkeys(shares, 0.5),
+        **{"fid": 7.0, "fid_sd": 0.1, "kid": 0.01, "digits_missing": 0, "near_training": 0.01},
+        **{"two_sample_accuracy": 0.5, "two_sample_low": 0.49, "two_sample_high": 0.51},
+        **values,
+    }
+
+
 def made_up(repository, cells: dict[tuple[str, int], tuple[float, int, float]], courses=(1, -1)) -> Results:
     """Results of cells that reach an accuracy by a step with a spread, and losses whose trends have these signs."""
     published = read_yaml(repository / "published.yaml")
@@ -72,7 +92,11 @@ def made_up(repository, cells: dict[tuple[str, int], tuple[float, int, float]], 
             {"network": ["generator", "discriminator"], "layer": ["A()", "B()"], "parameters": [1, 2]}
         ),
         grid_epochs=[0, 20, 250],
-        interpolation={"steps": 8, "largest_step_share": 0.2},
+        interpolation=WALK,
+        walk=pd.DataFrame({"digit": [9, 9, 4]}),
+        classifier={"test_accuracy": 0.9935},
+        quality=pd.DataFrame([made_up_quality(name) for name in ("generator", "average", "training images")]),
+        quality_by_epoch=pd.DataFrame({"epoch": [0, 100, 250], "fid": [300.0, 9.0, 7.0]}),
     )
 
 
@@ -124,12 +148,31 @@ def test_the_other_results_are_not_said_to_agree(params, repository):
     cells = dict.fromkeys(AS_PUBLISHED, (0.5, 0, 0.01))
     cells["VanillaRNN", 20] = (1.0, 100, 0.0)
     results = made_up(repository, cells, courses=(-1, 1))
-    report = written(params, replace(results, interpolation={"steps": 8, "largest_step_share": 0.9}))
+    report = written(params, replace(results, interpolation={**WALK, "largest_step_share": 0.9}))
     assert "The LSTM ends at the optimum at no length tried." in report
     assert "That the LSTM remembers longer does not show here" in report
     assert "The first phases are seen here, the long run is not." in report
     assert "the gradual transition of the published report is not seen here" in report
     assert "agrees" not in report.replace("ours agrees", "")
+
+
+def test_the_measures_of_the_images_decide_what_is_said_of_them(params, repository):
+    results = made_up(repository, AS_PUBLISHED)
+    good = section(written(params, results), "The images, measured")
+    assert "still improve in the long run holds" in good
+    assert '"almost indistinguishable" holds' in good
+    assert "No digit is missing." in good
+    assert "Nothing points to copies" in good
+
+    worse = {"two_sample_accuracy": 0.9, "two_sample_low": 0.89, "digits_missing": 2, "near_training": 0.3}
+    quality = pd.DataFrame([made_up_quality("generator", **worse), *results.quality.iloc[1:].to_dict("records")])
+    by_epoch = pd.DataFrame({"epoch": [0, 100, 250], "fid": [300.0, 7.0, 9.0]})
+    bad = section(written(params, replace(results, quality=quality, quality_by_epoch=by_epoch)), "The images, measured")
+    assert "7.00, is at epoch 100. So the images do not improve to the end" in bad
+    assert "A network tells 90% of images for what they are" in bad
+    assert "far from indistinguishable" in bad
+    assert "2 of the ten digits are missing." in bad
+    assert "More images than should are close to training images." in bad
 
 
 def test_a_length_without_published_figures(params, repository):

@@ -93,6 +93,23 @@ class Gan(Section):
     interpolation_points: Annotated[int, Field(ge=0, le=1000)]
 
 
+class Classifier(Section):
+    epochs: PositiveInt
+    batch_size: Annotated[int, Field(ge=2, le=60_000)]
+    learning_rate: Rate
+    weight_decay: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
+
+
+class Quality(Section):
+    images: Annotated[int, Field(ge=100, le=10_000)]
+    repeats: Annotated[int, Field(ge=2, le=6)]  # the training set has six of 10,000 images
+    neighbours: Annotated[int, Field(ge=1, le=99)]
+    confident: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+    missing_below: Annotated[float, Field(ge=0, le=0.1, allow_inf_nan=False)]
+    two_sample_epochs: PositiveInt
+    confidence: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+
+
 class Md5(Section):
     train_images: MD5 = Field(alias="train-images-idx3-ubyte")
     train_labels: MD5 = Field(alias="train-labels-idx1-ubyte")
@@ -114,6 +131,8 @@ class Params(Section):
     mnist: Mnist
     sequence: Sequence
     gan: Gan
+    classifier: Classifier
+    quality: Quality
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

@@ -88,6 +88,25 @@ def gan_losses(losses: pd.DataFrame) -> Figure:
     return figure
 
 
+def quality_by_epoch(table: pd.DataFrame) -> Figure:
+    """FID (log scale) and, as shares, coverage, precision and doubtful images at each kept epoch."""
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    distance, share = figure.subplots(1, 2)
+    distance.plot(table["epoch"], table["fid"], "o-", color=GENERATOR)
+    distance.set_yscale("log")
+    _grid(distance, "epoch", "FID", "Distance to the test images")
+    for name, label in {
+        "coverage": "coverage",
+        "precision": "precision",
+        "unsure": "doubtful to the classifier",
+    }.items():
+        share.plot(table["epoch"], table[name], "o-", label=label)
+    share.set_ylim(-0.02, 1.02)
+    _grid(share, "epoch", "share", "Shares of images")
+    share.legend(loc="center right")
+    return figure
+
+
 def image_grid(pixels: np.ndarray, title: str, labels: Sequence[str] = ()) -> Figure:
     """One grey picture [height, width] in [0, 1] at twice its size under a title; `labels` are spread below it."""
     height, width = pixels.shape

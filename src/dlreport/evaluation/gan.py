@@ -9,9 +9,11 @@ from torch import Tensor
 from dlreport.config import Gan
 from dlreport.models.gan import Generator
 from dlreport.streams import stream
+from dlreport.training.gan import normalise
 
 SIDE = 28
 GRID_COLUMNS = 8
+CHUNK = 1000  # images drawn at once, for the memory's sake
 
 
 @torch.no_grad()
@@ -19,7 +21,13 @@ def generate(weights: dict[str, Tensor], latents: Tensor) -> Tensor:
     """Images [N, 1, 28, 28] in [-1, 1] of latents [N, Z], by a generator with these weights in eval mode."""
     generator = Generator(latents.shape[1], torch.Generator())
     generator.load_state_dict(weights)
-    return generator.eval()(latents).view(-1, 1, SIDE, SIDE)
+    generator.eval()
+    return torch.cat([generator(part) for part in latents.split(CHUNK)]).view(-1, 1, SIDE, SIDE)
+
+
+def as_images(pixels: Tensor) -> Tensor:
+    """MNIST's uint8 images [N, 28, 28] as the generator draws them: [N, 1, 28, 28] in [-1, 1]."""
+    return normalise(pixels).view(-1, 1, SIDE, SIDE)
 
 
 def grid_latents(settings: Gan, seed: int) -> Tensor:
@@ -33,13 +41,31 @@ def line_latents(settings: Gan) -> Tensor:
     return weights[:, None].expand(-1, settings.latent_dim)
 
 
-def largest_step_share(images: Tensor) -> float:
-    """Largest of the Euclidean distances between neighbours of a row of images [N, 1, 28, 28], as share of their sum.
+def pair_latents(settings: Gan, seed: int, pairs: int) -> Tensor:
+    """Ends [pairs, 2, Z] of walks between random latent vectors."""
+    return torch.randn(pairs, 2, settings.latent_dim, generator=stream(seed, "gan", "pairs"))
 
-    1 / (N - 1) is a perfectly even walk; 1 is a single jump.
+
+def straight(a: Tensor, b: Tensor, points: int) -> Tensor:
+    """`points` vectors on the straight line from a [Z] to b [Z], with both -> [points, Z]."""
+    return torch.lerp(a, b, torch.linspace(0, 1, points)[:, None])
+
+
+def spherical(a: Tensor, b: Tensor, points: int) -> Tensor:
+    """The same along the great circle (Shoemake, 1985): between vectors of one norm it keeps that norm, while the
+    straight line cuts through the middle, where there are hardly any samples of a normal distribution."""
+    angle = torch.acos(torch.cosine_similarity(a, b, dim=0))
+    t = torch.linspace(0, 1, points)[:, None]
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
+def step_shares(points: Tensor) -> Tensor:
+    """Euclidean distances between neighbours of a row of points [N, ...] as shares of their sum [N - 1].
+
+    1 / (N - 1) each is a perfectly even walk; a 1 is a single jump.
     """
-    steps = images.flatten(1).diff(dim=0).norm(dim=1)
-    return (steps.max() / steps.sum()).item()
+    steps = points.flatten(1).diff(dim=0).norm(dim=1)
+    return steps / steps.sum()
 
 
 def tile(images: Tensor, columns: int = GRID_COLUMNS) -> Tensor:

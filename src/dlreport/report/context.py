@@ -25,6 +25,10 @@ class Results:
     gan_layers: pd.DataFrame
     grid_epochs: list[int]
     interpolation: dict[str, Any]
+    walk: pd.DataFrame
+    classifier: dict[str, Any]
+    quality: pd.DataFrame  # a row each for generator, average, training images
+    quality_by_epoch: pd.DataFrame
     machine: dict[str, str]  # on which the training stages ran; empty if that is not recorded
 
 
@@ -51,7 +55,9 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         "seed": params.seed,
         "s": sequence,
         "g": params.gan,
-        "settings": _flat({"seed": params.seed, **params.model_dump(include={"sequence", "gan"})}),
+        "settings": _flat(
+            {"seed": params.seed, **params.model_dump(include={"sequence", "gan", "classifier", "quality"})}
+        ),
         "published": results.published,
         "rows": sorted(rows, key=lambda row: row["length"]),
         "findings": findings,
@@ -69,5 +75,11 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         "generator_course": loss_course(losses["generator"], falls_first=False),
         "grids": [_grid(epoch) for epoch in results.grid_epochs],
         "interpolation": results.interpolation,
+        "walk": results.walk.to_dict("records"),
+        "classifier": results.classifier,
+        "q": params.quality,
+        "quality": results.quality.to_dict("records"),
+        "fids": (fids := results.quality_by_epoch.to_dict("records")),
+        "best": min(fids, key=lambda row: row["fid"]),
         "machine": results.machine,
     }

@@ -1,0 +1,93 @@
+"""The GAN beside a popular one, both judged by the pipeline's classifier after the same number of images.
+
+    python benchmarks/quality.py
+
+The peer is in the style of PyTorch-GAN's gan.py, written anew: batches of 64, BatchNorm with eps 0.8, the generator's
+step first and on the same noise as the discriminator's, whose loss is halved, 200 epochs. Its networks are otherwise
+the report's. Ours is the generator that the pipeline kept at the same epoch, or the one nearest to it. Writes
+quality.json.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from cells import MNIST, read_mnist
+from torch import Tensor, nn
+
+from dlreport.config import load_params
+from dlreport.errors import run
+from dlreport.evaluation.gan import as_images
+from dlreport.evaluation.quality import Real, at_a_glance
+from dlreport.io import read_tensors, write_json
+from dlreport.models.classifier import Classifier
+from dlreport.models.gan import Discriminator, Generator
+from dlreport.training.gan import normalise, snapshot_epochs
+from dlreport.training.progress import progress
+
+ROOT = Path(__file__).resolve().parents[1]
+BATCH, EPS = 64, 0.8
+
+
+def train_peer(images: Tensor, latent_dim: int, epochs: int) -> Generator:
+    """Images [N, 784] in [-1, 1] -> the trained generator."""
+    generator, discriminator = Generator(latent_dim, seeded(0)), Discriminator(seeded(1))
+    for layer in generator.layers:
+        if isinstance(layer, nn.BatchNorm1d):
+            layer.eps = EPS
+    adam = {"lr": 0.0002, "betas": (0.5, 0.999), "fused": True}
+    optimizers = [torch.optim.Adam(network.parameters(), **adam) for network in (generator, discriminator)]
+    loss = nn.BCEWithLogitsLoss()  # as BCELoss after a sigmoid, without its cancellation
+    noise, order = seeded(2), seeded(3)
+    for _ in progress(range(epochs), "peer"):
+        for batch in torch.randperm(len(images), generator=order).split(BATCH):
+            real = images[batch]
+            ones, zeros = torch.ones(len(real)), torch.zeros(len(real))
+            fake = generator(torch.randn(len(real), latent_dim, generator=noise))
+            discriminator.requires_grad_(False)  # else its gradients would be computed here for nothing
+            optimizers[0].zero_grad()
+            loss(discriminator.logits(fake), ones).backward()
+            optimizers[0].step()
+            discriminator.requires_grad_(True)
+            optimizers[1].zero_grad()
+            both = loss(discriminator.logits(real), ones) + loss(discriminator.logits(fake.detach()), zeros)
+            (both / 2).backward()
+            optimizers[1].step()
+    return generator
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@torch.no_grad()
+def draw(generator: Generator, count: int, latent_dim: int) -> Tensor:
+    return generator.eval()(torch.randn(count, latent_dim, generator=seeded(4))).view(-1, 1, 28, 28)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=200)
+    options = parser.parse_args()
+    params = load_params(ROOT / "params.yaml")
+    latent_dim = params.gan.latent_dim
+    train, test = read_mnist(), read_tensors(MNIST.with_name("test.pt"))
+    model = Classifier(10, seeded(0)).eval()
+    model.load_state_dict(read_tensors(ROOT / "models/classifier.pt"))
+    real = Real.of(as_images(test["images"]), as_images(train["images"]), train["labels"], model)
+    at = min(snapshot_epochs(params.gan), key=lambda epoch: abs(epoch - options.epochs))
+    ours = Generator(latent_dim, seeded(0))
+    ours.load_state_dict(read_tensors(ROOT / f"models/gan/snapshots/{at:04d}.pt"))
+    peer = train_peer(normalise(train["images"]), latent_dim, options.epochs)
+    count = len(test["images"])
+    found = {
+        name: {"epochs": epochs, **at_a_glance(draw(network, count, latent_dim), real, model, params.quality)}
+        for name, network, epochs in (("ours", ours, at), ("peer", peer, options.epochs))
+    }
+    for name, values in found.items():
+        print(name, *(f"{key} {value:.4g}" for key, value in values.items()))
+    write_json(Path(__file__).with_suffix(".json"), found)
+
+
+if __name__ == "__main__":
+    run(main)

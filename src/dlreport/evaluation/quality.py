@@ -1,0 +1,160 @@
+"""How like the data the generator's images are, by numbers. Ours; the report judges by eye.
+
+Shapes: N images [N, 1, 28, 28] in [-1, 1], their features [N, F] and probabilities [N, 10] by the classifier; R real
+images, those of the test set, with the same of theirs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import KernelInceptionDistance
+
+from dlreport.config import Params
+from dlreport.config import Quality as Settings
+from dlreport.evaluation.intervals import wilson
+from dlreport.models.classifier import Classifier
+from dlreport.streams import stream
+from dlreport.training.classifier import predict, train_classifier
+
+KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000  # as the paper's authors use it
+
+
+class _Given(nn.Module):
+    """torchmetrics wants images and a network; here features that are there already."""
+
+    def __init__(self, num_features: int):
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features
+
+
+def _between(metric, real: Tensor, other: Tensor):
+    metric.update(real.double(), real=True)
+    metric.update(other.double(), real=False)
+    return metric.compute()
+
+
+def fid(real: Tensor, other: Tensor) -> float:
+    """Frechet distance between normal distributions fitted to features [R, F] and [N, F] (Heusel et al., 2017)."""
+    return _between(FrechetInceptionDistance(_Given(real.shape[1])), real, other).item()
+
+
+def kid(real: Tensor, other: Tensor, generator: torch.Generator) -> float:
+    """Squared maximum mean discrepancy under a cubic kernel, unbiased (Binkowski et al., 2018)."""
+    size = min(KID_SUBSET_SIZE, len(real), len(other))
+    metric = KernelInceptionDistance(_Given(real.shape[1]), subsets=KID_SUBSETS, subset_size=size)
+    with torch.random.fork_rng(devices=[]):  # torchmetrics draws its subsets from the global stream
+        torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+        mean, _ = _between(metric, real, other)
+    return mean.item()
+
+
+def nearest(queries: Tensor, among: Tensor, k: int = 1, chunk: int = 200) -> tuple[Tensor, Tensor]:
+    """Euclidean distances [Q, k] of queries [Q, F] to the nearest rows of `among` [M, F], and these rows' indices."""
+    found = [torch.cdist(part, among).topk(k, largest=False) for part in queries.split(chunk)]
+    distances, indices = zip(*found, strict=True)
+    return torch.cat(distances), torch.cat(indices)
+
+
+def precision_recall_density_coverage(real: Tensor, other: Tensor, k: int, chunk: int = 200) -> dict[str, float]:
+    """By balls around each row that reach to its k-th neighbour (Kynkaanniemi et al., 2019; Naeem et al., 2020).
+
+    Precision: share of the others inside a real ball; recall: the reverse; density: real balls around another, over k;
+    coverage: share of real balls that hold one of the others.
+    """
+    real_radius = nearest(real, real, k + 1)[0][:, -1]  # the nearest is the row itself
+    other_radius = nearest(other, other, k + 1)[0][:, -1]
+    counts, covered, recalled = [], torch.zeros(len(real), dtype=torch.bool), torch.zeros(len(real), dtype=torch.bool)
+    for part, radius in zip(other.split(chunk), other_radius.split(chunk), strict=True):
+        distances = torch.cdist(part, real)
+        inside = distances < real_radius
+        counts.append(inside.sum(1))
+        covered |= inside.any(0)
+        recalled |= (distances < radius[:, None]).any(0)
+    count = torch.cat(counts)
+    return {
+        "precision": (count > 0).double().mean().item(),
+        "recall": recalled.double().mean().item(),
+        "density": count.double().mean().item() / k,
+        "coverage": covered.double().mean().item(),
+    }
+
+
+def two_sample(real: Tensor, other: Tensor, params: Params, name: str) -> tuple[float, float, float]:
+    """Accuracy, with its interval, of a fresh classifier on the halves of both sets that it was not trained on.
+
+    0.5 means that it cannot tell them apart (Lopez-Paz & Oquab, 2017). The halves are drawn at random: the first half
+    of MNIST's test set was written by other people than the second.
+    """
+    half, chance = len(real) // 2, stream(params.seed, "two-sample", name, "halves")
+    halves = [torch.randperm(len(real), generator=chance)[: 2 * half].split(half) for _ in range(2)]
+    images = [torch.cat([real[a], other[b]]) for a, b in zip(*halves, strict=True)]
+    labels = torch.arange(2).repeat_interleave(half)
+    epochs, settings = params.quality.two_sample_epochs, params.classifier
+    model = train_classifier(images[0], labels, 2, epochs, settings, params.seed, f"two-sample {name}")
+    right = int((predict(model, images[1])[1].argmax(1) == labels).sum())
+    return right / len(labels), *wilson(right, len(labels), params.quality.confidence)
+
+
+@dataclass(frozen=True)
+class Real:
+    """The images to compare with: the test set's, never seen by the GAN, and all that it was trained on."""
+
+    test: Tensor  # [R, 1, 28, 28]
+    test_features: Tensor  # [R, F]
+    train: Tensor  # [M, 1, 28, 28]
+    digits: Tensor  # share of each digit in the training set [10]
+    close: float  # the distance to the nearest training image that a hundredth of the test images undercut
+
+    @classmethod
+    def of(cls, test: Tensor, train: Tensor, train_labels: Tensor, model: Classifier) -> "Real":
+        close = nearest(test.flatten(1), train.flatten(1))[0].quantile(0.01).item()
+        digits = torch.bincount(train_labels, minlength=10).double() / len(train_labels)
+        return cls(test, predict(model, test)[0], train, digits, close)
+
+
+def at_a_glance(images: Tensor, real: Real, model: Classifier, settings: Settings) -> dict[str, float]:
+    """The measures that are quick, of a set of as many images as there are test images."""
+    features, probabilities = predict(model, images)
+    shares = torch.bincount(probabilities.argmax(1), minlength=10).double() / len(images)
+    return {
+        "fid": fid(real.test_features, features),
+        **precision_recall_density_coverage(real.test_features, features, settings.neighbours),
+        "digits_missing": int((shares < settings.missing_below).sum()),
+        "digits_total_variation": 0.5 * (shares - real.digits).abs().sum().item(),
+        "unsure": (probabilities.max(1).values < settings.confident).double().mean().item(),
+    }
+
+
+def judge(
+    name: str, draw: Callable[[int], Tensor], real: Real, model: Classifier, params: Params, of_training: bool = False
+) -> dict[str, float]:
+    """All measures of the sets of images draw(0), draw(1), ...: FID as the mean over them, the rest of the first.
+
+    With `of_training` they are training images, and the nearest one is another. `digits_total_variation` is half the
+    sum of absolute differences between the shares of the digits and the training set's; `near_training` the share of
+    images that are closer to a training image than all but a hundredth of the test images are.
+    """
+    images = draw(0)
+    features, _ = predict(model, images)
+    first = at_a_glance(images, real, model, params.quality)
+    others = (predict(model, draw(repeat))[0] for repeat in range(1, params.quality.repeats))
+    fids = [first["fid"], *(fid(real.test_features, other) for other in others)]
+    distances = nearest(images.flatten(1), real.train.flatten(1), 1 + of_training)[0][:, -1]
+    accuracy, low, high = two_sample(real.test, images, params, name)
+    return {
+        **first,
+        "fid": mean(fids),
+        "fid_sd": stdev(fids),
+        "kid": kid(real.test_features, features, stream(params.seed, "quality", "kid", name)),
+        "near_training": (distances < real.close).double().mean().item(),
+        "two_sample_accuracy": accuracy,
+        "two_sample_low": low,
+        "two_sample_high": high,
+    }

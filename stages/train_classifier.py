@@ -1,0 +1,32 @@
+"""Train the classifier that judges the GAN's images, and test it."""
+
+from pathlib import Path
+
+from dlreport.config import load_params
+from dlreport.evaluation.gan import as_images
+from dlreport.io import read_tensors, write_metrics, write_tensors
+from dlreport.runtime import select_device
+from dlreport.training.classifier import predict, train_classifier, use_one_thread
+from dlreport.training.progress import start_logging
+from stage import run
+
+
+def main() -> None:
+    start_logging()
+    params = load_params()
+    use_one_thread()
+    where = select_device(params.device)
+    train, test = (read_tensors(Path(f"data/mnist/{split}.pt")) for split in ("train", "test"))
+
+    settings, images = params.classifier, as_images(train["images"]).to(where)
+    model = train_classifier(
+        images, train["labels"].to(where), 10, settings.epochs, settings, params.seed, "classifier"
+    )
+
+    right = predict(model, as_images(test["images"]).to(where))[1].argmax(1) == test["labels"]
+    write_tensors(Path("models/classifier.pt"), model.state_dict())
+    write_metrics(Path("metrics/classifier.json"), {"test_accuracy": right.double().mean().item()})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,163 @@
+"""The classifier, and the measures of the generator's images, against their definitions."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlreport.config import Classifier as Settings
+from dlreport.data.mnist import decode
+from dlreport.evaluation.gan import as_images
+from dlreport.evaluation.quality import (
+    Real,
+    at_a_glance,
+    fid,
+    kid,
+    nearest,
+    precision_recall_density_coverage,
+    two_sample,
+)
+from dlreport.models.classifier import FEATURES, Classifier
+from dlreport.training.classifier import predict, train_classifier
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="session")
+def labelled(sample_dir) -> dict[str, dict[str, torch.Tensor]]:
+    """The shipped excerpt of MNIST by split."""
+    parts = {"train": "train", "t10k": "test"}
+    files = {
+        split: [sample_dir / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
+        for part, split in parts.items()
+    }
+    return {split: decode(*(path.read_bytes() for path in paths), split) for split, paths in files.items()}
+
+
+@pytest.fixture
+def settings(params) -> Settings:
+    return params.classifier.model_copy(update={"batch_size": 32})
+
+
+def train(labelled, settings, epochs=1, seed=1) -> Classifier:
+    images, labels = as_images(labelled["train"]["images"]), labelled["train"]["labels"]
+    return train_classifier(images, labels, 10, epochs, settings, seed, "test")
+
+
+def test_the_classifier_learns_real_digits(labelled, settings):
+    model = train(labelled, settings, epochs=8)
+    features, probabilities = predict(model, as_images(labelled["test"]["images"]))
+    assert features.shape == (128, FEATURES)
+    assert (features >= 0).all()
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(128))
+    assert (probabilities.argmax(1) == labelled["test"]["labels"]).double().mean() > 0.85
+
+
+def test_training_follows_its_seed_alone(labelled, settings):
+    before = torch.get_rng_state()
+    first, again, other = train(labelled, settings), train(labelled, settings), train(labelled, settings, seed=2)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(*pair) for pair in zip(first.parameters(), again.parameters(), strict=True))
+    assert not torch.equal(first.head.weight, other.head.weight)
+
+
+def test_initialisation_is_pytorchs_default():
+    model = Classifier(10, seeded())
+    for layer, fan_in in (
+        (model.features[0], 9),
+        (model.features[4], 32 * 9),
+        (model.features[9], 3136),
+        (model.head, 128),
+    ):
+        for parameter in (layer.weight, layer.bias):
+            assert parameter.detach().abs().max() <= fan_in**-0.5
+        assert layer.weight.detach().std() == pytest.approx((3 * fan_in) ** -0.5, rel=0.1)
+
+
+def test_fid_is_that_of_the_formula():
+    """|m - n|^2 + tr(S + T - 2 (S T)^(1/2)), here with a root by eigenvectors of S^(1/2) T S^(1/2)."""
+    a, b = (
+        torch.randn(400, 6, generator=seeded(1)).double(),
+        1.5 * torch.randn(300, 6, generator=seeded(2)).double() + 0.3,
+    )
+    S, T = np.cov(a.numpy().T), np.cov(b.numpy().T)
+    values, vectors = np.linalg.eigh(S)
+    root = vectors * np.sqrt(values) @ vectors.T
+    cross = np.sqrt(np.linalg.eigvalsh(root @ T @ root)).sum()
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum().item() + np.trace(S) + np.trace(T) - 2 * cross
+    assert fid(a.float(), b.float()) == pytest.approx(expected, rel=1e-4)
+    assert fid(a, a) == pytest.approx(0, abs=1e-6)
+
+
+def test_kid_is_zero_for_one_distribution_and_not_for_two():
+    a, b = (torch.randn(1500, 5, generator=seeded(seed)) for seed in (1, 2))
+    before = torch.get_rng_state()
+    assert abs(kid(a, b, seeded(3))) < 0.06
+    assert kid(a, b + 1, seeded(3)) > 0.5
+    assert kid(a, b, seeded(3)) == kid(a, b, seeded(3)) != kid(a, b, seeded(4))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@given(st.integers(2, 20), st.integers(2, 20), st.integers(1, 7))
+def test_nearest_in_parts_is_nearest(queries, among, chunk):
+    a, b = torch.randn(queries, 3, generator=seeded(queries)), torch.randn(among, 3, generator=seeded(among + 50))
+    distances, indices = nearest(a, b, 2, chunk)
+    exact = (a[:, None].double() - b).norm(dim=2)
+    torch.testing.assert_close(distances.double(), exact.sort(1).values[:, :2], rtol=1e-4, atol=1e-5)
+    assert torch.equal(indices[:, 0], exact.argmin(1))
+
+
+def by_definition(real: torch.Tensor, other: torch.Tensor, k: int) -> dict[str, float]:
+    def radius(rows):
+        return (rows[:, None] - rows).norm(dim=2).sort(1).values[:, k]
+
+    distances = (other[:, None] - real).norm(dim=2)
+    inside = distances < radius(real)
+    return {
+        "precision": inside.any(1).double().mean().item(),
+        "recall": (distances < radius(other)[:, None]).any(0).double().mean().item(),
+        "density": inside.sum().item() / (k * len(other)),
+        "coverage": inside.any(0).double().mean().item(),
+    }
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, 100.0])
+def test_precision_recall_density_and_coverage_are_as_defined(shift):
+    real, other = torch.randn(60, 4, generator=seeded(1)), torch.randn(60, 4, generator=seeded(2)) + shift
+    found = precision_recall_density_coverage(real, other, k=3, chunk=7)
+    assert found == pytest.approx(by_definition(real.double(), other.double(), 3))
+    if shift == 100:
+        assert set(found.values()) == {0.0}
+
+
+def test_two_samples_of_one_set_cannot_be_told_apart_and_noise_can(params, labelled):
+    images = as_images(labelled["train"]["images"])
+    quality = params.quality.model_copy(update={"two_sample_epochs": 3})
+    small = params.model_copy(
+        update={"quality": quality, "classifier": params.classifier.model_copy(update={"batch_size": 32})}
+    )
+    accuracy, low, high = two_sample(images[:192], images[192:], small, "same")
+    assert low < accuracy < high
+    assert accuracy < 0.65
+    accuracy, low, _ = two_sample(images[:192], torch.rand(192, 1, 28, 28, generator=seeded()) * 2 - 1, small, "noise")
+    assert low < accuracy
+    assert accuracy > 0.95
+
+
+def test_the_test_images_themselves_are_perfect_and_one_digit_alone_is_not(params, labelled, settings):
+    model = train(labelled, settings, epochs=4)
+    test, split = as_images(labelled["test"]["images"]), labelled["train"]
+    real = Real.of(test, as_images(split["images"]), split["labels"], model)
+    quality = params.quality.model_copy(update={"confident": 0.5})
+    same = at_a_glance(test, real, model, quality)
+    assert same["fid"] == pytest.approx(0, abs=1e-3)
+    assert (same["precision"], same["recall"], same["coverage"]) == (1, 1, 1)
+    assert same["digits_missing"] == 0
+    ones = as_images(split["images"][split["labels"] == 1])
+    alone = at_a_glance(ones, real, model, quality)
+    assert alone["digits_missing"] >= 7
+    assert alone["digits_total_variation"] > 0.7
+    assert alone["fid"] > 10 * abs(same["fid"])
