@@ -51,7 +51,7 @@ def main() -> None:
     ends = pair_latents(params.gan, params.seed, PAIRS)
     walks = [way(a, b, len(latents)) for a, b in ends for way in (straight, spherical)]
     pairs = tile(generate(weights, torch.cat(walks)), len(latents))
-    title = "between random latent vectors: in each pair of rows straight above, along the sphere below"
+    title = "between random latent vectors: straight, and spherical below it"
     write_figure(PLOTS / "interpolation_pairs.png", figures.image_grid(pairs, title))
 
 
