@@ -172,7 +172,7 @@ def test_the_measures_of_the_images_decide_what_is_said_of_them(params, reposito
     assert "A network tells 90% of images for what they are" in bad
     assert "far from indistinguishable" in bad
     assert "2 of the ten digits are missing." in bad
-    assert "More images than should are close to training images." in bad
+    assert "More of them than of real images are close to a training image (30.0% against 1.0%)" in bad
 
 
 def test_a_length_without_published_figures(params, repository):
