@@ -4,6 +4,7 @@ Shapes: N images [N, 1, 28, 28] in [-1, 1], their features [N, F] and probabilit
 images, those of the test set, with the same of theirs.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import mean, stdev
@@ -48,7 +49,8 @@ def fid(real: Tensor, other: Tensor) -> float:
 def kid(real: Tensor, other: Tensor, generator: torch.Generator) -> float:
     """Squared maximum mean discrepancy under a cubic kernel, unbiased (Binkowski et al., 2018)."""
     size = min(KID_SUBSET_SIZE, len(real), len(other))
-    metric = KernelInceptionDistance(_Given(real.shape[1]), subsets=KID_SUBSETS, subset_size=size)
+    with warnings.catch_warnings(action="ignore"):  # that it keeps the features in memory
+        metric = KernelInceptionDistance(_Given(real.shape[1]), subsets=KID_SUBSETS, subset_size=size)
     with torch.random.fork_rng(devices=[]):  # torchmetrics draws its subsets from the global stream
         torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
         mean, _ = _between(metric, real, other)
@@ -57,9 +59,15 @@ def kid(real: Tensor, other: Tensor, generator: torch.Generator) -> float:
 
 def nearest(queries: Tensor, among: Tensor, k: int = 1, chunk: int = 200) -> tuple[Tensor, Tensor]:
     """Euclidean distances [Q, k] of queries [Q, F] to the nearest rows of `among` [M, F], and these rows' indices."""
-    found = [torch.cdist(part, among).topk(k, largest=False) for part in queries.split(chunk)]
+    squares = among.square().sum(1)  # |a - b|^2 = |a|^2 + |b|^2 - 2 a b; torch.cdist would copy `among` for each part
+    found = []
+    for part in queries.split(chunk):
+        square = torch.addmm(squares.expand(len(part), -1), part, among.T, alpha=-2) + part.square().sum(
+            1, keepdim=True
+        )
+        found.append(square.topk(k, largest=False))
     distances, indices = zip(*found, strict=True)
-    return torch.cat(distances), torch.cat(indices)
+    return torch.cat(distances).clamp_(min=0).sqrt_(), torch.cat(indices)
 
 
 def precision_recall_density_coverage(real: Tensor, other: Tensor, k: int, chunk: int = 200) -> dict[str, float]:
