@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from cells import MNIST, read_mnist
+from ours import seeded
 from torch import Tensor, nn
 
 from dlreport.config import load_params
@@ -54,10 +55,6 @@ def train_peer(images: Tensor, latent_dim: int, epochs: int) -> Generator:
             (both / 2).backward()
             optimizers[1].step()
     return generator
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @torch.no_grad()

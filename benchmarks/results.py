@@ -1,14 +1,14 @@
 """From measured times to the entries and ratios of results.json. None stands for what was not measured."""
 
 import importlib.metadata
-import platform
-from pathlib import Path
 from statistics import median
 
 import torch
 from cells import PEERS, Cell, flops
 from harness import Competitor, cores
 from peers import SIZES
+
+from dlreport.manifest import cpu_name
 
 
 def ratio(numerator: float | None, denominator: float | None) -> float | None:
@@ -55,12 +55,9 @@ def total_ratio(entries: dict[str, dict], cells: list[Cell], ours: str) -> float
 
 
 def machine(entries: list[dict], jax: bool) -> dict:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     products = sorted({name for entry in entries for name in entry["gflops"]})
     return {
-        "cpu": names[0] if names else platform.processor(),
+        "cpu": cpu_name(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": len(cores()),
         "torch": torch.__version__,

@@ -33,8 +33,9 @@ def main() -> None:
         quality_by_epoch=read_csv(GAN / "quality_by_epoch.csv"),
         machine=common(runs),
     )
-    write_text(MANIFEST / "README.md", table(runs))
-    write_text(MANIFEST / "index.html", page(table(runs), lambda _: b""))
+    list_of_runs = table(runs)
+    write_text(MANIFEST / "README.md", list_of_runs)
+    write_text(MANIFEST / "index.html", page(list_of_runs, lambda _: b""))
 
     def read(source: str) -> bytes:
         return (REPORT / source).read_bytes()

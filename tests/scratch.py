@@ -80,6 +80,12 @@ def make(project: Path, values: dict[str, Any] | None = None) -> None:
         subprocess.run([*git, *command], cwd=project, check=True)
 
 
+def contents(project: Path, names: tuple[str, ...] = RESULTS) -> dict[str, bytes]:
+    """Every file among these files and folders of the project, by its path there."""
+    paths = [path for name in names for path in (project / name, *(project / name).rglob("*"))]
+    return {str(path.relative_to(project)): path.read_bytes() for path in paths if path.is_file()}
+
+
 def environment(project: Path) -> dict[str, str]:
     """This Python, the copy's own source, the shipped digits: no network. One core, since tests run side by side."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

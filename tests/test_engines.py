@@ -11,26 +11,18 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from dlreport import native
 from dlreport.config import Sequence
 from dlreport.models import SEQUENCE_MODELS
 from dlreport.training.engines import Autograd, Native
 from dlreport.training.sequence import draw
+from helpers import needs_native, seeded
 
 MODELS = list(SEQUENCE_MODELS)
 
-pytestmark = pytest.mark.skipif(
-    native.why_unavailable("fp32") is not None, reason=f"no native engine: {native.why_unavailable('fp32')}"
-)
+pytestmark = needs_native("fp32")
 
 
-needs_bf16 = pytest.mark.skipif(
-    native.why_unavailable("bf16") is not None, reason=f"no native engine: {native.why_unavailable('bf16')}"
-)
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+needs_bf16 = needs_native("bf16")
 
 
 def model_of(name: str, D: int = 1, H: int = 8, classes: int = 10, scale: float = 0.7) -> nn.Module:

@@ -16,23 +16,11 @@ from dlreport.runtime import prepare
 from dlreport.streams import stream
 from dlreport.training.gan import normalise, snapshot_epochs, train_gan
 from dlreport.training.gan_engines import AutogradGan, NativeGan
+from helpers import needs_native, seeded
 
 SEED = 11
 
-PRECISIONS = [
-    pytest.param(
-        precision,
-        marks=pytest.mark.skipif(
-            native.why_unavailable(precision) is not None,
-            reason=f"no native engine: {native.why_unavailable(precision)}",
-        ),
-    )
-    for precision in ("fp32", "bf16")
-]
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+PRECISIONS = [pytest.param(precision, marks=needs_native(precision)) for precision in ("fp32", "bf16")]
 
 
 @pytest.fixture

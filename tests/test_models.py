@@ -12,13 +12,10 @@ from torch.nn import functional as F  # noqa: N812
 
 from dlreport.models import SEQUENCE_MODELS
 from dlreport.models.head import accuracy, cross_entropy
+from helpers import seeded
 
 MODELS = list(SEQUENCE_MODELS)
 SIZES = [(1, 1), (1, 6), (3, 1), (2, 2), (5, 9), (32, 19)]  # batch, time steps
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def small_model(name: str, D: int = 1, H: int = 6, classes: int = 10) -> nn.Module:

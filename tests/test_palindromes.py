@@ -4,14 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlreport.data.palindromes import count_all, enumerate_all, sample
+from helpers import seeded
 
 lengths = st.integers(2, 40)
 counts = st.integers(1, 20)
 seeds = st.integers(0, 2**32 - 1)
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def completed(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

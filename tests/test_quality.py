@@ -20,10 +20,7 @@ from dlreport.evaluation.quality import (
 )
 from dlreport.models.classifier import FEATURES, Classifier
 from dlreport.training.classifier import predict, train_classifier
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from helpers import seeded
 
 
 @pytest.fixture(scope="session")

@@ -77,24 +77,20 @@ def project(tmp_path) -> Path:
 
 
 def test_the_whole_pipeline_ends_in_the_bytes_of_a_serial_run(serial, tmp_path):
-    def results(project: Path) -> dict[str, bytes]:
-        files = [path for name in scratch.RESULTS for path in (project / name, *(project / name).rglob("*"))]
-        return {str(path.relative_to(project)): path.read_bytes() for path in files if path.is_file()}
-
-    project, expected = tmp_path / "project", results(serial[0])
+    project, expected = tmp_path / "project", scratch.contents(serial[0])
     scratch.make(project)
     result = repro(project, "--jobs", "2")
     assert result.returncode == 0, result.stdout + result.stderr
     assert ran(result)[:3] == ["check_params", "prepare_mnist", "train_gan"]
     assert re.search(r"^train_sequence@LSTM-5 \| .+ step 59 ", result.stderr, flags=re.MULTILINE)
-    found = results(project)
+    found = scratch.contents(project)
     assert sorted(found) == sorted(expected)
     assert [name for name in found if found[name] != expected[name]] == []
     assert dvc_finds_nothing_to_do(project)
 
     again = repro(project, "--jobs", "2")
     assert (again.returncode, again.stdout, again.stderr) == (0, "Data and pipelines are up to date.\n", "")
-    assert results(project) == expected
+    assert scratch.contents(project) == expected
 
 
 def test_a_failure_stops_only_what_depends_on_it(project):

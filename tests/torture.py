@@ -5,7 +5,6 @@ kill is a SIGKILL of the stage that runs, of DVC, or of both, at a moment drawn 
 """
 
 import argparse
-import hashlib
 import random
 import re
 import signal
@@ -29,13 +28,12 @@ PARAMS = {
     "gan.snapshot_every": 100,
     "checkpoint_seconds": 0.2,
 }
-COMPARED = (*scratch.RESULTS, "models/")
 LONGEST = 12  # seconds that a run is left alone, at most
 TARGETS = ("stage", "dvc", "both")
 
 
 def start(project: Path) -> subprocess.Popen:
-    with (project.parent / f"{project.name}.log").open("a") as log:
+    with log_of(project).open("a") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "dvc", "repro"],
             cwd=project,
@@ -46,17 +44,8 @@ def start(project: Path) -> subprocess.Popen:
         )
 
 
-def said(project: Path) -> str:
-    return (project.parent / f"{project.name}.log").read_text()
-
-
-def hashes(project: Path) -> dict[str, str]:
-    files = [path for name in COMPARED for path in (project / name, *(project / name).rglob("*"))]
-    return {
-        str(path.relative_to(project)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-        if path.is_file() and path.name != ".gitignore"
-    }
+def log_of(project: Path) -> Path:
+    return project.parent / f"{project.name}.log"
 
 
 def kill(dvc: subprocess.Popen, target: str) -> str:
@@ -82,7 +71,7 @@ def name_of(process: psutil.Process) -> str:
 
 def end_what_a_killed_dvc_left(project: Path) -> bool:
     """Do what the refusal says: end the training that goes on without its DVC. False if nothing was refused."""
-    found = re.findall(r"is being trained by process (\d+) already", said(project).rpartition("---")[2])
+    found = re.findall(r"is being trained by process (\d+) already", log_of(project).read_text().rpartition("---")[2])
     for pid in found:
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(int(pid))
@@ -95,7 +84,7 @@ def run(project: Path, kills: int, seed: int) -> None:
     """Runs of `dvc repro` until one ends well after that many kills. Raises SystemExit if one ends badly by itself."""
     chance = random.Random(seed)
     while True:
-        with (project.parent / f"{project.name}.log").open("a") as log:
+        with log_of(project).open("a") as log:
             log.write("---\n")
         dvc = start(project)
         try:
@@ -105,7 +94,7 @@ def run(project: Path, kills: int, seed: int) -> None:
             print(f"killed {kill(dvc, chance.choice(TARGETS))}; {kills} to go", flush=True)
             continue
         if code and not end_what_a_killed_dvc_left(project):
-            sys.exit(f"error: dvc repro failed by itself:\n{said(project)[-3000:]}")
+            sys.exit(f"error: dvc repro failed by itself:\n{log_of(project).read_text()[-3000:]}")
         if not code and not kills:
             return
         if not code:  # done before its time: from the beginning
@@ -120,7 +109,7 @@ def torture(directory: Path, kills: int, seed: int) -> list[str]:
         started = time.monotonic()
         run(project, count, seed)
         print(f"{project.name}: {time.monotonic() - started:.0f} s", flush=True)
-    unbroken, killed = map(hashes, projects)
+    unbroken, killed = (scratch.contents(project, (*scratch.RESULTS, "models/")) for project in projects)
     return sorted(name for name in unbroken.keys() | killed.keys() if unbroken.get(name) != killed.get(name))
 
 
