@@ -5,10 +5,10 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test smoke torture bench lint clean
+.PHONY: help setup repro test test-slow smoke torture bench lint clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(None if sys.version_info >= (3, 11) else f"error: Python 3.11 or newer is needed, $(PYTHON) is {v}; name another by PYTHON=")'
@@ -23,8 +23,11 @@ repro: $(READY)  ## reproduce the whole report: runs what is out of date; with J
 	@python stages/check_params.py
 	$(if $(JOBS),python tools/repro.py --jobs '$(JOBS)',dvc repro)
 
-test: $(READY)  ## run the tests
+test: $(READY)  ## run the tests, but for the slow ones
 	pytest
+
+test-slow: $(READY)  ## run the slow tests: kills at random, experiments, remotes, a browser, a cluster
+	pytest -m slow
 
 smoke: $(READY)  ## run the whole pipeline at tiny size in .smoke, touching nothing else
 	python tests/scratch.py .smoke

@@ -4,11 +4,13 @@
 
 The peer is in the style of PyTorch-GAN's gan.py, written anew: batches of 64, BatchNorm with eps 0.8, the generator's
 step first and on the same noise as the discriminator's, whose loss is halved, 200 epochs. Its networks are otherwise
-the report's. Ours is the generator that the pipeline kept at the same epoch, or the one nearest to it. Writes
-quality.json.
+the report's. That script draws its samples in training mode, BatchNorm by the batch; so it is judged that way as well
+as in eval mode. Ours is the generator that the pipeline kept at the same epoch, or the one nearest to it. Writes
+quality.json and quality.png, a few images of each.
 """
 
 import argparse
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -18,9 +20,10 @@ from torch import Tensor, nn
 
 from dlreport.config import load_params
 from dlreport.errors import run
-from dlreport.evaluation.gan import as_images
+from dlreport.evaluation.gan import as_images, tile
 from dlreport.evaluation.quality import Real, at_a_glance
-from dlreport.io import read_tensors, write_json
+from dlreport.figures import image_grid
+from dlreport.io import read_tensors, write_figure, write_json
 from dlreport.models.classifier import Classifier
 from dlreport.models.gan import Discriminator, Generator
 from dlreport.training.gan import normalise, snapshot_epochs
@@ -28,6 +31,7 @@ from dlreport.training.progress import progress
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH, EPS = 64, 0.8
+SHOWN = 24  # images of each in the picture
 
 
 def train_peer(images: Tensor, latent_dim: int, epochs: int) -> Generator:
@@ -58,8 +62,11 @@ def train_peer(images: Tensor, latent_dim: int, epochs: int) -> Generator:
 
 
 @torch.no_grad()
-def draw(generator: Generator, count: int, latent_dim: int) -> Tensor:
-    return generator.eval()(torch.randn(count, latent_dim, generator=seeded(4))).view(-1, 1, 28, 28)
+def draw(generator: Generator, count: int, latent_dim: int, training: bool) -> Tensor:
+    """Images [count, 1, 28, 28] of latents that are the same for all."""
+    latents = torch.randn(count, latent_dim, generator=seeded(4))
+    generator = deepcopy(generator).train(training)  # a copy: training mode moves the running statistics
+    return torch.cat([generator(batch) for batch in latents.split(BATCH)]).view(-1, 1, 28, 28)
 
 
 def main() -> None:
@@ -76,14 +83,19 @@ def main() -> None:
     ours = Generator(latent_dim, seeded(0))
     ours.load_state_dict(read_tensors(ROOT / f"models/gan/snapshots/{at:04d}.pt"))
     peer = train_peer(normalise(train["images"]), latent_dim, options.epochs)
-    count = len(test["images"])
-    found = {
-        name: {"epochs": epochs, **at_a_glance(draw(network, count, latent_dim), real, model, params.quality)}
-        for name, network, epochs in (("ours", ours, at), ("peer", peer, options.epochs))
-    }
-    for name, values in found.items():
-        print(name, *(f"{key} {value:.4g}" for key, value in values.items()))
+    found, pictures = {}, []
+    for name, network, epochs, training in (
+        ("ours", ours, at, False),
+        ("peer", peer, options.epochs, False),
+        ("peer, training mode", peer, options.epochs, True),
+    ):
+        images = draw(network, len(test["images"]), latent_dim, training)
+        found[name] = {"epochs": epochs, **at_a_glance(images, real, model, params.quality)}
+        pictures.append(images[:SHOWN])
+        print(name, *(f"{key} {value:.4g}" for key, value in found[name].items()))
     write_json(Path(__file__).with_suffix(".json"), found)
+    picture = image_grid(tile(torch.cat(pictures), SHOWN // 2), "two rows each: " + "; ".join(found))
+    write_figure(Path(__file__).with_suffix(".png"), picture)
 
 
 if __name__ == "__main__":

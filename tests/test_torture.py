@@ -1,6 +1,9 @@
+import pytest
+
 from torture import torture
 
 
+@pytest.mark.slow
 def test_killed_runs_end_in_the_bytes_of_an_unbroken_one(tmp_path):
     """A few kills; `make torture` does twenty."""
     assert torture(tmp_path, kills=4, seed=3) == []
