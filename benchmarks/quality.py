@@ -81,7 +81,7 @@ def main() -> None:
     real = Real.of(as_images(test["images"]), as_images(train["images"]), train["labels"], model)
     at = min(snapshot_epochs(params.gan), key=lambda epoch: abs(epoch - options.epochs))
     ours = Generator(latent_dim, seeded(0))
-    ours.load_state_dict(read_tensors(ROOT / f"models/gan/snapshots/{at:04d}.pt"))
+    ours.load_state_dict(read_tensors(ROOT / f"models/gan/0/snapshots/{at:04d}.pt"))
     peer = train_peer(normalise(train["images"]), latent_dim, options.epochs)
     found, pictures = {}, []
     for name, network, epochs, training in (

@@ -19,7 +19,7 @@ PAIRS = 5
 
 def main() -> None:
     params = load_params()
-    weights = read_tensors(Path("models/gan/generator.pt"))
+    weights = read_tensors(Path("models/gan/0/generator.pt"))
     model = Classifier(10, torch.Generator()).eval()
     model.load_state_dict(read_tensors(Path("models/classifier.pt")))
 

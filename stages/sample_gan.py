@@ -14,12 +14,12 @@ def main() -> None:
     params = load_params()
     latents = grid_latents(params.gan, params.seed)
     for epoch in snapshot_epochs(params.gan):
-        weights = read_tensors(Path(f"models/gan/snapshots/{epoch:04d}.pt"))
+        weights = read_tensors(Path(f"models/gan/0/snapshots/{epoch:04d}.pt"))
         title = f"after epoch {epoch}" if epoch else "before training"
         write_figure(
             Path(f"plots/gan/grids/{epoch:04d}.png"), figures.image_grid(tile(generate(weights, latents)), title)
         )
-    final = tile(generate(read_tensors(Path("models/gan/generator.pt")), latents))
+    final = tile(generate(read_tensors(Path("models/gan/0/generator.pt")), latents))
     write_figure(
         Path("plots/gan/final_grid.png"), figures.image_grid(final, f"end of training, epoch {params.gan.epochs}")
     )

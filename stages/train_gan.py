@@ -14,8 +14,8 @@ from dlreport.training.progress import start_logging
 from stage import run
 
 
-def keep(epoch: int, weights: dict[str, Tensor]) -> None:
-    write_tensors(Path(f"models/gan/snapshots/{epoch:04d}.pt"), weights)
+def write(replicate: int, name: str, weights: dict[str, Tensor]) -> None:
+    write_tensors(Path(f"models/gan/{replicate}/{name}.pt"), weights)
 
 
 def main() -> None:
@@ -25,14 +25,22 @@ def main() -> None:
 
     settings = params.model_dump(include={"seed", "device", "precision", "gan"})
     checkpoints = Checkpoints.of(Path(".checkpoints/GAN"), params.checkpoint_seconds, settings, pixels)
+    options = params.device, params.precision, workers()
 
     stop_by_signal()
-    trained = train_gan(pixels, params.gan, params.seed, params.device, params.precision, workers(), keep, checkpoints)
+    losses = []
+    for replicate in range(params.gan.replicates):
 
-    for name in ("generator", "discriminator", "average"):
-        write_tensors(Path(f"models/gan/{name}.pt"), getattr(trained, name).state_dict())
-    epochs = range(1, params.gan.epochs + 1)
-    write_csv(Path("plots/gan/losses.csv"), pd.DataFrame({"epoch": epochs, **trained.losses}))
+        def keep(epoch: int, weights: dict[str, Tensor], replicate: int = replicate) -> None:
+            write(replicate, f"snapshots/{epoch:04d}", weights)
+
+        trained = train_gan(pixels, params.gan, params.seed, replicate, *options, keep, checkpoints)
+
+        for name in ("generator", "discriminator", "average"):
+            write(replicate, name, getattr(trained, name).state_dict())
+        epochs = range(1, params.gan.epochs + 1)
+        losses.append(pd.DataFrame({"replicate": replicate, "epoch": epochs, **trained.losses}))
+    write_csv(Path("plots/gan/losses.csv"), pd.concat(losses))
     checkpoints.remove()
 
 

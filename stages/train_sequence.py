@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -15,6 +16,10 @@ from dlreport.training.sequence import mean_accuracy, train_replicates, windowed
 from stage import run
 
 
+def write_weights(path: Path, replicates: list[dict[str, np.ndarray]]) -> None:
+    write_tensors(path, [{name: torch.from_numpy(value) for name, value in weights.items()} for weights in replicates])
+
+
 def main() -> None:
     start_logging()
     cell = parse_cell(__doc__)
@@ -26,8 +31,8 @@ def main() -> None:
     stop_by_signal()
     runs = train_replicates(cell, settings, params.seed, params.device, params.precision, workers(), checkpoints)
 
-    weights = [{name: torch.from_numpy(value) for name, value in run.weights.items()} for run in runs]
-    write_tensors(Path(f"models/sequence/{cell}.pt"), weights)
+    write_weights(Path(f"models/sequence/{cell}.pt"), [trained.weights for trained in runs])
+    write_weights(Path(f"models/sequence/halfway/{cell}.pt"), [trained.halfway for trained in runs])
     curves = [pd.DataFrame({"replicate": k, **windowed(run, settings.curve_points)}) for k, run in enumerate(runs)]
     write_csv(Path(f"plots/sequence/curves/{cell}.csv"), pd.concat(curves))
     means = [mean_accuracy(run.accuracy, settings.average_from) for run in runs]

@@ -86,7 +86,8 @@ def test_a_killed_sequence_training_ends_in_the_same_bits(tmp_path, sequence, en
     for run, other in zip(expected, found, strict=True):
         assert np.array_equal(run.loss, other.loss)
         assert np.array_equal(run.accuracy, other.accuracy)
-        assert all(np.array_equal(run.weights[name], other.weights[name]) for name in run.weights)
+        for ours, theirs in ((run.weights, other.weights), (run.halfway, other.halfway)):
+            assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
 @pytest.mark.parametrize("saves", [1, 2, 4, 9, 13])  # of three an epoch, and one for each kept generator
@@ -94,7 +95,7 @@ def test_a_killed_gan_ends_in_the_same_bits(tmp_path, digits, gan, engine, kill_
     def train(checkpoints: Checkpoints):
         kept = {}
         *networks, losses = train_gan(
-            *(digits[:40], gan, 5, "cpu", "fp32", 1),
+            *(digits[:40], gan, 5, 0, "cpu", "fp32", 1),
             lambda epoch, weights: kept.update({epoch: copy.deepcopy(weights)}),
             checkpoints,
         )
@@ -143,7 +144,7 @@ def test_a_checkpoint_that_names_code_is_refused(tmp_path, caplog):
 
 def test_a_gan_whose_kept_generator_is_lost_starts_again(tmp_path, digits, gan, kill_after):
     def train(checkpoints: Checkpoints):
-        return train_gan(digits[:40], gan, 5, "cpu", "fp32", 1, lambda *_: None, checkpoints).losses
+        return train_gan(digits[:40], gan, 5, 0, "cpu", "fp32", 1, lambda *_: None, checkpoints).losses
 
     kill_after(8)
     with pytest.raises(Killed):
@@ -210,7 +211,7 @@ def test_a_signal_saves_and_stops(tmp_path, sequence, monkeypatch):
 
 STAGES = {
     "LSTM-5": (["stages/train_sequence.py", "--model", "LSTM", "--length", "5"], "models/sequence/LSTM-5.pt"),
-    "GAN": (["stages/train_gan.py"], "models/gan/generator.pt"),
+    "GAN": (["stages/train_gan.py"], "models/gan/0/generator.pt"),
 }
 
 

@@ -38,8 +38,9 @@ def settings(params) -> Sequence:
     return params.sequence.model_copy(update={"batch_size": 16, "hidden_dim": 8})
 
 
-def with_clip(settings: Sequence, mode: str, max_norm: float) -> Sequence:
-    return settings.model_copy(update={"clip": settings.clip.model_copy(update={"mode": mode, "max_norm": max_norm})})
+def with_clip(settings: Sequence, mode: str, max_norm: float, optimizer: str = "RMSprop") -> Sequence:
+    clip = settings.clip.model_copy(update={"mode": mode, "max_norm": max_norm})
+    return settings.model_copy(update={"clip": clip, "optimizer": optimizer})
 
 
 def by_autograd(model: nn.Module, x: torch.Tensor, target: torch.Tensor) -> tuple[float, float, list[torch.Tensor]]:
@@ -112,10 +113,11 @@ def test_losses_of_200_steps_agree_with_the_plain_autograd_form(params, name, le
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("mode", ["as_reported", "effective"])
-def test_a_block_of_steps_equals_torchs_rmsprop(settings, name, mode):
-    settings = with_clip(settings, mode, 0.05)
+@pytest.mark.parametrize("optimizer", ["RMSprop", "Adam"])
+def test_a_block_of_steps_equals_torchs_own_optimizer(settings, name, mode, optimizer):
+    settings = with_clip(settings, mode, 0.05, optimizer)
     model, plain = model_of(name), model_of(name)
-    optimizer = torch.optim.RMSprop(plain.parameters(), lr=settings.learning_rate)
+    optimizer = getattr(torch.optim, optimizer)(plain.parameters(), lr=settings.learning_rate)
     x, target = draw(6, 16, 20, [seeded(1)])
     losses = []
     for k in range(20):
@@ -136,8 +138,9 @@ def test_a_block_of_steps_equals_torchs_rmsprop(settings, name, mode):
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("mode", ["off", "effective"])
-def test_autograd_trains_stacked_replicates_as_native_trains_each(settings, name, mode):
-    settings = with_clip(settings, mode, 0.05)
+@pytest.mark.parametrize("optimizer", ["RMSprop", "Adam"])
+def test_autograd_trains_stacked_replicates_as_native_trains_each(settings, name, mode, optimizer):
+    settings = with_clip(settings, mode, 0.05, optimizer)
     models, alone = ([model_of(name, scale=scale) for scale in (0.5, 0.7, 0.9)] for _ in range(2))
     x, target = draw(5, 16, 15, [seeded(seed) for seed in range(3)])
 
@@ -151,7 +154,9 @@ def test_autograd_trains_stacked_replicates_as_native_trains_each(settings, name
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_steps_do_not_depend_on_how_they_are_cut_into_blocks(settings, name):
+@pytest.mark.parametrize("optimizer", ["RMSprop", "Adam"])
+def test_steps_do_not_depend_on_how_they_are_cut_into_blocks(settings, name, optimizer):
+    settings = settings.model_copy(update={"optimizer": optimizer})
     whole, cut = model_of(name), model_of(name)
     x, target = draw(7, 16, 9, [seeded(2)])
     together = Native(whole, settings, "fp32").train(x, target)

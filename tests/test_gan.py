@@ -29,8 +29,8 @@ def tiny(params) -> Gan:
     return params.gan.model_copy(update=values)
 
 
-def train(pixels, settings, seed=SEED, keep=lambda epoch, weights: None):
-    return train_gan(pixels, settings, seed, "cpu", "fp32", 1, keep)
+def train(pixels, settings, seed=SEED, keep=lambda epoch, weights: None, replicate=0):
+    return train_gan(pixels, settings, seed, replicate, "cpu", "fp32", 1, keep)
 
 
 def weights(network: nn.Module) -> dict[str, torch.Tensor]:
@@ -215,6 +215,12 @@ def test_keep_is_called_at_each_snapshot_epoch_with_that_epochs_generator(digits
     assert {name: len(values) for name, values in losses.items()} == {"discriminator": 3, "generator": 3}
     shorter, *_ = train(digits[:20], settings.model_copy(update={"epochs": 2}))
     assert same(kept[2], weights(shorter))
+
+
+def test_a_replicate_is_the_run_of_a_later_seed(digits, tiny):
+    replicate, run = train(digits[:20], tiny, replicate=1), train(digits[:20], tiny, seed=SEED + 1)
+    assert same(weights(replicate.generator), weights(run.generator))
+    assert replicate.losses == run.losses
 
 
 def test_same_seed_gives_the_same_weights_and_losses(digits, tiny):

@@ -25,5 +25,5 @@ def test_first_losses_of_a_sequence_model(params, cell):
 
 def test_first_losses_of_the_gan(params, digits):
     settings = params.gan.model_copy(update={"epochs": 3})
-    *_, losses = train_gan(digits, settings, params.seed, "cpu", "fp32", 1, lambda epoch, weights: None)
+    *_, losses = train_gan(digits, settings, params.seed, 0, "cpu", "fp32", 1, lambda epoch, weights: None)
     assert [*losses["discriminator"], *losses["generator"]] == pytest.approx(GAN, rel=1e-3)

@@ -12,9 +12,10 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA G
 
 @pytest.mark.parametrize("model", ["VanillaRNN", "LSTM"])
 @pytest.mark.parametrize("mode", ["as_reported", "effective"])
-def test_sequences_train_on_cuda_as_on_the_cpu(params, model, mode):
+@pytest.mark.parametrize("optimizer", ["RMSprop", "Adam"])
+def test_sequences_train_on_cuda_as_on_the_cpu(params, model, mode, optimizer):
     clip = params.sequence.clip.model_copy(update={"mode": mode})
-    tiny = {"hidden_dim": 8, "batch_size": 16, "steps": 40, "replicates": 3, "clip": clip}
+    tiny = {"hidden_dim": 8, "batch_size": 16, "steps": 40, "replicates": 3, "clip": clip, "optimizer": optimizer}
     settings = params.sequence.model_copy(update=tiny)
     cpu, gpu = (train_replicates(Cell(model, 3), settings, 1, device, "fp32", 1) for device in ("cpu", "cuda"))
     for ours, theirs in zip(cpu, gpu, strict=True):
@@ -26,10 +27,10 @@ def test_sequences_train_on_cuda_as_on_the_cpu(params, model, mode):
 def test_the_gan_trains_on_cuda_as_on_the_cpu(params, digits):
     settings = params.gan.model_copy(update={"latent_dim": 8, "epochs": 3, "batch_size": 32})
     runs = [
-        train_gan(digits[:200], settings, 1, device, "fp32", 1, lambda epoch, weights: None)
+        train_gan(digits[:200], settings, 1, 0, device, "fp32", 1, lambda epoch, weights: None)
         for device in ("cpu", "cuda")
     ]
-    for name, losses in runs[0][2].items():
-        assert runs[1][2][name] == pytest.approx(losses, rel=1e-2)
-    for ours, theirs in zip(runs[0][0].buffers(), runs[1][0].buffers(), strict=True):
+    for name, losses in runs[0].losses.items():
+        assert runs[1].losses[name] == pytest.approx(losses, rel=1e-2)
+    for ours, theirs in zip(runs[0].generator.buffers(), runs[1].generator.buffers(), strict=True):
         torch.testing.assert_close(theirs.cpu(), ours, rtol=0.05, atol=0.01)

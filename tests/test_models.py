@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from dlreport.models import SEQUENCE_MODELS
 from dlreport.models.head import accuracy, cross_entropy
+from dlreport.models.initialisation import reinitialise
 from helpers import seeded
 
 MODELS = list(SEQUENCE_MODELS)
@@ -123,6 +124,27 @@ def test_lstm_biases_are_drawn_too():
     model = SEQUENCE_MODELS["LSTM"](1, 8, 10, seeded())
     assert model.b.all()
     assert model.b_p.all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("scheme", ["orthogonal", "identity"])
+def test_other_initialisations(name, scheme):
+    """Recurrent blocks that keep norms, the rest within Glorot's bounds, biases zero but the forget gates'."""
+    H = 16
+    model = SEQUENCE_MODELS[name](1, H, 10, seeded())
+    reinitialise(model, scheme, seeded(1))
+    W_x, W_h, b, W_p, b_p = model.parameters()
+    for block in W_h.split(H, dim=1):
+        torch.testing.assert_close(block @ block.T, torch.eye(H), atol=1e-5, rtol=0)
+        assert torch.equal(block, torch.eye(H)) == (scheme == "identity")
+    for weight, fans in ((W_x, 1 + H), (W_p, H + 10)):
+        bound = math.sqrt(6 / fans)
+        assert 0.7 * bound < weight.abs().max() <= bound
+    expected = torch.zeros_like(b)
+    if name == "LSTM":
+        expected[H : 2 * H] = 1
+    assert torch.equal(b, expected)
+    assert not b_p.any()
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -115,7 +115,7 @@ def test_plot_files(project):
 
 def test_weights_are_saved_as_weights_only(project):
     for name in ("generator", "discriminator", "snapshots/0000", "snapshots/0002", "snapshots/0003"):
-        state = torch.load(project / f"models/gan/{name}.pt", weights_only=True)
+        state = torch.load(project / f"models/gan/0/{name}.pt", weights_only=True)
         assert all(tensor.isfinite().all() for tensor in state.values())
 
 

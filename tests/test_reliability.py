@@ -44,24 +44,24 @@ def small_files_only() -> None:
 
 def test_a_disk_that_is_full_at_a_checkpoint(project):
     scratch.set_params(project, {"checkpoint_seconds": 0})
-    weights = (project / "models/gan/generator.pt").read_bytes()
+    weights = (project / "models/gan/0/generator.pt").read_bytes()
     line = error_of(python(project, "stages/train_gan.py", preexec_fn=small_files_only))
     assert line.startswith("error: .checkpoints/GAN/")
     assert "cannot be written (File too large); make room" in line
-    assert (project / "models/gan/generator.pt").read_bytes() == weights
+    assert (project / "models/gan/0/generator.pt").read_bytes() == weights
     assert not list(project.rglob("*.tmp"))
     assert python(project, "stages/train_gan.py").returncode == 0
-    assert (project / "models/gan/generator.pt").read_bytes() == weights
+    assert (project / "models/gan/0/generator.pt").read_bytes() == weights
 
 
 def test_a_disk_that_is_full_at_an_output_leaves_the_training_to_go_on_from(project):
-    (project / "models/gan/generator.pt").unlink()
-    (project / "models/gan/generator.pt").mkdir()  # refused even to root, whom permissions do not stop
+    (project / "models/gan/0/generator.pt").unlink()
+    (project / "models/gan/0/generator.pt").mkdir()  # refused even to root, whom permissions do not stop
     line = error_of(python(project, "stages/train_gan.py"))
     assert line.startswith(
-        "error: models/gan/generator.pt: cannot be written (Is a directory); make room or give access"
+        "error: models/gan/0/generator.pt: cannot be written (Is a directory); make room or give access"
     )
-    (project / "models/gan/generator.pt").rmdir()
+    (project / "models/gan/0/generator.pt").rmdir()
     again = python(project, "stages/train_gan.py")
     assert again.returncode == 0
     assert "GAN goes on from epoch 4, batch 0" in again.stderr  # of 3: nothing is left to train
@@ -88,7 +88,7 @@ def test_a_read_only_output_directory(project):
     ("lost", "stage"),
     [
         ("plots/sequence/curves/LSTM-5.csv", ["report"]),
-        ("models/gan/generator.pt", ["interpolate_gan"]),
+        ("models/gan/0/generator.pt", ["interpolate_gan"]),
         ("models/sequence/LSTM-5.pt", ["evaluate_sequence", "--model", "LSTM", "--length", "5"]),
         ("data/mnist/train.pt", ["train_gan"]),
     ],
@@ -106,11 +106,11 @@ class Payload:
 def test_weights_that_are_code_are_refused_and_not_run(project):
     import torch
 
-    path = project / "models/gan/generator.pt"
+    path = project / "models/gan/0/generator.pt"
     path.unlink()
     torch.save({"layers.0.weight": Payload()}, path)
     line = error_of(python(project, "stages/interpolate_gan.py"))
-    assert line.startswith("error: models/gan/generator.pt: not a file of tensors (")
+    assert line.startswith("error: models/gan/0/generator.pt: not a file of tensors (")
     assert not (project / "ran").exists()
 
 

@@ -68,6 +68,22 @@ def test_a_replicate_is_the_same_with_one_worker_and_with_two(tiny):
     assert all(same(*pair) for pair in zip(one, two, strict=True))
 
 
+def test_halfway_weights_are_those_of_half_as_many_steps(tiny):
+    """Though half-way is no boundary between blocks of steps."""
+    whole, half = train(changed(tiny, steps=62, batch_size=400)), train(changed(tiny, steps=31, batch_size=400))
+    assert np.array_equal(whole.loss[:31], half.loss)
+    assert all(np.array_equal(whole.halfway[name], half.weights[name]) for name in whole.weights)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_another_initialisation_and_optimizer_change_what_is_trained(tiny, model):
+    usual = train(tiny, model)
+    assert train(changed(tiny, initialisation="orthogonal"), model).loss[0] != usual.loss[0]
+    adam = train(changed(tiny, optimizer="Adam"), model)
+    assert adam.loss[0] == usual.loss[0]
+    assert adam.loss[1] != usual.loss[1]
+
+
 def test_replicates_and_seeds_differ(tiny):
     first = train(tiny)
     for other in (train(tiny, replicate=1), train(tiny, seed=SEED + 1)):
@@ -147,7 +163,7 @@ def test_mean_accuracy_of_a_single_step():
 
 def run_of(steps: int) -> SequenceRun:
     random = np.random.default_rng(steps)
-    return SequenceRun({}, random.exponential(size=steps).astype("f4"), random.random(steps).astype("f4"))
+    return SequenceRun({}, {}, random.exponential(size=steps).astype("f4"), random.random(steps).astype("f4"))
 
 
 @given(st.integers(1, 300), st.integers(1, 80))
@@ -171,7 +187,7 @@ def test_windows_cover_every_step_once(steps, points):
 
 
 def test_windows_of_a_small_example():
-    run = SequenceRun({}, np.array([4, 2, 1, 3, 8], dtype="f4"), np.array([0, 1, 0.5, 0.5, 1], dtype="f4"))
+    run = SequenceRun({}, {}, np.array([4, 2, 1, 3, 8], dtype="f4"), np.array([0, 1, 0.5, 0.5, 1], dtype="f4"))
     columns = {name: column.tolist() for name, column in windowed(run, 3).items()}
     assert columns == {
         "step": [1, 3, 4],

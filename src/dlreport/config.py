@@ -19,6 +19,8 @@ PositiveInt = Annotated[int, Field(ge=1, le=10**9)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 MD5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 ModelName = Literal["VanillaRNN", "LSTM"]
+Initialisation = Literal["as_reported", "orthogonal", "identity"]  # see models/initialisation.py
+Optimizer = Literal["RMSprop", "Adam"]
 
 
 class Section(BaseModel):
@@ -52,8 +54,10 @@ class Sequence(Section):
     lengths: Annotated[list[Annotated[int, Field(ge=2, le=1000)]], Field(min_length=1), AfterValidator(_unique)]
     replicates: Annotated[int, Field(ge=1, le=1000)]
     hidden_dim: Annotated[int, Field(ge=1, le=2**12)]
+    initialisation: Initialisation
     steps: Annotated[int, Field(ge=2, le=10**9)]
     batch_size: Annotated[int, Field(ge=1, le=2**16)]
+    optimizer: Optimizer
     learning_rate: Rate
     clip: Clip
     average_from: Annotated[int, Field(ge=0)]
@@ -82,6 +86,7 @@ GAN_THREADS = 4  # that its training uses at most: its narrow layers, of 128 and
 
 
 class Gan(Section):
+    replicates: Annotated[int, Field(ge=1, le=100)]
     latent_dim: Annotated[int, Field(ge=1, le=2**16)]
     epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2, le=60_000)]

@@ -43,17 +43,18 @@ def workers() -> int:
     return int(value)
 
 
-def prepare(threads: int) -> None:
-    """Fix this process's thread count and keep glibc's malloc from returning memory to the kernel.
+def prepare(threads: int, keep_memory: bool = True) -> None:
+    """Fix this process's thread count, and whether glibc's malloc keeps what is freed or returns it to the kernel.
 
-    More than one only for what does not depend on it: PyTorch's own float sums do, by their order.
-    By default glibc gives large freed blocks back and page-faults them in again at each step (17 or 23 ms a step for
-    the same LSTM, by chance); these two options keep them. They are mallopt's M_TRIM_THRESHOLD and M_MMAP_MAX.
+    More threads than one only for what does not depend on them: PyTorch's own float sums do, by their order.
+    Left to itself glibc does now one, now the other. For small networks it is to keep it (M_TRIM_THRESHOLD,
+    M_MMAP_MAX): page-faulting it in at each step took 17 or 23 ms for the same LSTM, by chance. Not for large pieces,
+    such as convolutions make, of which it reuses little: kept, they grow to gigabytes (M_MMAP_THRESHOLD: 1 MB).
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that writes every buffer twice
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic CUDA products need
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(-1, 1 << 30)
-        libc.mallopt(-4, 0)
+        for option, value in {-1: 1 << 30, -4: 0}.items() if keep_memory else {-3: 1 << 20}.items():
+            libc.mallopt(option, value)

@@ -109,15 +109,20 @@ def train_sequence(
     target: Tensor,
     shapes: tuple[int, int, int],
     precision: str,
-    rmsprop: tuple[float, float, float],
+    optimizer: tuple[float, float, float, float],
     max_norm: float,
-    state: tuple[Tensor, Tensor, Tensor],
+    done: int,
+    parameters: Tensor,
+    squares: Tensor,
+    means: Tensor | None,
+    gradients: Tensor,
 ) -> Tensor:
-    """K steps of RMSprop: x [K, T, B, D], target [K, B] -> loss and accuracy before each update [K, 2].
+    """K steps of Adam, or without `means` of RMSprop: x [K, T, B, D], target [K, B] -> loss and accuracy before each
+    update [K, 2].
 
-    `shapes` are D, H, O; `rmsprop` learning rate, alpha, epsilon; `max_norm` infinite for no clipping. `state`, each
-    flat and changed in place: the parameters in the order of the model's, their running squares, the last step's
-    gradients. Raises MemoryError.
+    `shapes` are D, H, O; `optimizer` learning rate, decay of the means, of the squares, epsilon; `max_norm` infinite
+    for no clipping; `done` the number of earlier steps. All flat and changed in place: the parameters in the order of
+    the model's, their running squares and means, the last step's gradients. Raises MemoryError.
     """
     K, T, B, _ = x.shape
     D, H, O = shapes  # noqa: E741
@@ -129,8 +134,11 @@ def train_sequence(
         "train_sequence",
         *(int(lstm), K, B, T, D, H, O),
         *(_address(x, torch.float32, K, T, B, D), _address(target, torch.int64, K, B)),
-        *_floats(*rmsprop, max_norm),
-        *(_address(tensor, torch.float32, count) for tensor in state),
+        *_floats(*optimizer, max_norm),
+        ctypes.c_int64(done),
+        *(_address(tensor, torch.float32, count) for tensor in (parameters, squares)),
+        ctypes.c_void_p(None) if means is None else _address(means, torch.float32, count),
+        _address(gradients, torch.float32, count),
         _address(results, torch.float32, K, 2),
         ctypes.byref(_products(precision)),
     )

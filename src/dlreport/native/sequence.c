@@ -152,12 +152,25 @@ static void rmsprop(size_t count, float rate, float alpha, float epsilon, const 
     }
 }
 
+/* As RMSprop, along a running mean of the gradients; both runs corrected for their start at zero (Kingma & Ba, 2015) */
+static void adam(size_t count, float rate, float beta, float alpha, float epsilon, int64_t step,
+                 const float *restrict gradients, float *restrict means, float *restrict squares,
+                 float *restrict parameters) {
+    const float corrected = (float)(rate / (1.0 - pow(beta, step))), root = (float)sqrt(1.0 - pow(alpha, step));
+    for (size_t j = 0; j < count; j++) {
+        means[j] = beta * means[j] + (1.0f - beta) * gradients[j];
+        squares[j] = alpha * squares[j] + (1.0f - alpha) * gradients[j] * gradients[j];
+        parameters[j] -= corrected * means[j] / (sqrtf(squares[j]) / root + epsilon);
+    }
+}
+
 /* K training steps: x [K, T, B, D], target [K, B] -> results [K, 2], loss and accuracy of each step before its update.
- * `parameters`, their running `squares` and their `gradients` (of the last step, when done) are flat. An infinite
- * max_norm: no clipping. Returns 0, or 1 if there is not enough memory. */
+ * `parameters`, their running `squares` and `means` and their `gradients` (of the last step, when done) are flat. By
+ * Adam after `done` steps, or by RMSprop if there are no means. An infinite max_norm: no clipping. Returns 0, or 1 if
+ * there is not enough memory. */
 int train_sequence(int lstm, int K, int B, int T, int D, int H, int O, const float *x, const int64_t *target,
-                   float rate, float alpha, float epsilon, float max_norm, float *parameters, float *squares,
-                   float *gradients, float *results, const Products *products) {
+                   float rate, float beta, float alpha, float epsilon, float max_norm, int64_t done, float *parameters,
+                   float *squares, float *means, float *gradients, float *results, const Products *products) {
     const Net net = {lstm, B, T, D, H, O, lstm ? 4 * H : H, *products, {products->fp32, NULL, NULL}};
     const size_t count = (size_t)(D + H + 1) * net.G + (size_t)(H + 1) * O;
     Work work;
@@ -170,7 +183,10 @@ int train_sequence(int lstm, int K, int B, int T, int D, int H, int O, const flo
     for (int k = 0; k < K; k++, x += (size_t)T * B * D, target += B, results += 2) {
         backpropagate(&net, &work, x, target, parameters, gradients, results);
         if (max_norm < INFINITY) clip(count, max_norm, gradients);
-        rmsprop(count, rate, alpha, epsilon, gradients, squares, parameters);
+        if (means)
+            adam(count, rate, beta, alpha, epsilon, done + k + 1, gradients, means, squares, parameters);
+        else
+            rmsprop(count, rate, alpha, epsilon, gradients, squares, parameters);
     }
     if (products->bf16) products->release(true);
     free(block);

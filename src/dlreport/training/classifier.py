@@ -3,8 +3,6 @@
 Shapes: N images [N, 1, 28, 28] in [-1, 1], labels int64 [N].
 """
 
-import os
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,14 +11,6 @@ from dlreport.config import Classifier as Settings
 from dlreport.models.classifier import Classifier
 from dlreport.streams import stream
 from dlreport.training.progress import log, progress
-
-
-def use_one_thread() -> None:
-    """As runtime.prepare(1), but without its allocator settings: with this network's large, aligned pieces of memory
-    they cost gigabytes (glibc 2.36 reuses little of what was freed of such)."""
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic CUDA products need
 
 
 def train_classifier(

@@ -21,7 +21,8 @@ from dlreport.models.rnn import VanillaRNN
 from dlreport.training.flat import flatten
 from dlreport.training.progress import log
 
-ALPHA, EPSILON = 0.99, 1e-8  # RMSprop's, PyTorch's defaults
+# PyTorch's defaults; the first decay is that of the gradients' running mean, the second that of their squares
+DECAYS, EPSILON = {"RMSprop": (0.0, 0.99), "Adam": (0.9, 0.999)}, 1e-8
 
 
 @functools.cache
@@ -46,16 +47,21 @@ class Native:
         assert [*W_h.shape, *b.shape, *W_p.shape] == [H, G, G, H, O]
         self.shapes = D, H, O
         self.precision = precision
-        self.rmsprop = settings.learning_rate, ALPHA, EPSILON
+        self.optimizer = settings.learning_rate, *DECAYS[settings.optimizer], EPSILON
         self.max_norm = settings.clip.max_norm if settings.clip.mode == "effective" else math.inf
         self.weights = flatten(list(model.parameters()))
         self.squares, self.gradients = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
-        self.state = [self.weights, self.squares]  # all that training goes on from
+        self.means = torch.zeros_like(self.weights) if settings.optimizer == "Adam" else None
+        self.done = torch.zeros((), dtype=torch.int64)  # steps
+        means = [] if self.means is None else [self.means]
+        self.state = [self.weights, self.squares, *means, self.done]  # all that training goes on from
 
     def train(self, x: Tensor, target: Tensor) -> Tensor:
-        state = self.weights, self.squares, self.gradients
-        options = self.shapes, self.precision, self.rmsprop, self.max_norm, state
-        return native.train_sequence(self.lstm, x[:, 0], target[:, 0], *options)[..., None]
+        state = int(self.done), self.weights, self.squares, self.means, self.gradients
+        options = self.shapes, self.precision, self.optimizer, self.max_norm, *state
+        results = native.train_sequence(self.lstm, x[:, 0], target[:, 0], *options)
+        self.done += len(x)
+        return results[..., None]
 
 
 def clip(gradients: list[Tensor], max_norm: float) -> None:
@@ -80,15 +86,19 @@ class Autograd:
         stacked, _ = torch.func.stack_module_state(models)
         self.weights = {name: value.detach() for name, value in stacked.items()}
         self.squares = {name: torch.zeros_like(value) for name, value in self.weights.items()}
+        with_means = settings.optimizer == "Adam"
+        self.means = {name: torch.zeros_like(value) for name, value in self.weights.items() if with_means}
         for name, value in self.weights.items():
             for replicate, model in enumerate(models):
                 model.get_parameter(name).data = value[replicate]
-        self.state = [*self.weights.values(), *self.squares.values()]
-        self.device = self.state[0].device
+        self.device = value.device
+        # Adam corrects its running mean and squares for their start at zero by these: 1 - decay^steps
+        self.seen = torch.zeros(2, device=self.device)
+        self.state = [*self.weights.values(), *self.squares.values(), *self.means.values(), self.seen]
         self.gradients = torch.func.vmap(torch.func.grad(self.loss, has_aux=True))
         self.step = self.eager_step
         if self.device.type == "cuda":
-            for tensor in (*self.weights.values(), *self.squares.values()):
+            for tensor in self.state:
                 torch._dynamo.mark_static_address(tensor)  # a CUDA graph may update only such tensors in place
             self.step = torch.compile(self.eager_step, mode="reduce-overhead", dynamic=False)
 
@@ -104,9 +114,17 @@ class Autograd:
         gradients, result = self.gradients(self.weights, x, target)
         if self.settings.clip.mode == "effective":
             clip(list(gradients.values()), self.settings.clip.max_norm)
+        beta, alpha = DECAYS[self.settings.optimizer]
+        rate = self.settings.learning_rate
+        for seen, decay in zip(self.seen, (beta, alpha), strict=True):
+            seen.mul_(decay).add_(1 - decay)
         for name, gradient in gradients.items():
-            square = self.squares[name].mul_(ALPHA).addcmul_(gradient, gradient, value=1 - ALPHA)
-            self.weights[name].addcdiv_(gradient, square.sqrt() + EPSILON, value=-self.settings.learning_rate)
+            square = self.squares[name].mul_(alpha).addcmul_(gradient, gradient, value=1 - alpha)
+            if self.settings.optimizer == "Adam":
+                mean = self.means[name].lerp_(gradient, 1 - beta) / self.seen[0]
+                self.weights[name].addcdiv_(mean, (square / self.seen[1]).sqrt() + EPSILON, value=-rate)
+            else:
+                self.weights[name].addcdiv_(gradient, square.sqrt() + EPSILON, value=-rate)
         return result.T
 
     def train(self, x: Tensor, target: Tensor) -> Tensor:

@@ -41,6 +41,7 @@ def train_gan(
     pixels: Tensor,
     settings: Gan,
     seed: int,
+    replicate: int,
     device: str,
     precision: str,
     threads: int,
@@ -49,8 +50,9 @@ def train_gan(
 ) -> GanRun:
     """Train on uint8 images [N, 28, 28]; `keep(epoch, weights)` gets the generator at each of `snapshot_epochs`.
 
-    Goes on from a checkpoint if there is one; `keep` is then called for the epochs before it too. The native engine,
-    whose numbers do not depend on them, uses up to `threads`; autograd's, on a CPU, one.
+    Replicate k of a seed is replicate 0 of seed + k. Goes on from a checkpoint if there is one; `keep` is then called
+    for the epochs before it too. The native engine, whose numbers do not depend on them, uses up to `threads`;
+    autograd's, on a CPU, one.
 
     Raises UserError naming the epoch if a loss is no longer finite.
     """
@@ -62,6 +64,7 @@ def train_gan(
     where = select_device(device)
     check_precision(precision, where)
     prepare(min(threads, GAN_THREADS) if native_engine(where.type, precision) else 1)
+    seed += replicate
     generator = Generator(settings.latent_dim, stream(seed, "gan", "init", "generator")).to(where)
     discriminator = Discriminator(stream(seed, "gan", "init", "discriminator")).to(where)
     order = stream(seed, "gan", "order")
@@ -70,11 +73,12 @@ def train_gan(
     decay = get_ema_multi_avg_fn(settings.average.decay)
     average = AveragedModel(generator, multi_avg_fn=decay, use_buffers=True)  # BatchNorm's running statistics too
     kept_at = snapshot_epochs(settings)
+    label = f"GAN-{replicate}"
 
-    with checkpoints.open("GAN") as checkpoint:
+    with checkpoints.open(label) as checkpoint:
 
         def snapshot(epoch: int) -> Checkpoint:
-            return checkpoint.beside(f"GAN-{epoch:04d}")
+            return checkpoint.beside(f"{label}-{epoch:04d}")
 
         def keep_generator(epoch: int) -> None:
             snapshot(epoch).save(generator.state_dict())
@@ -94,13 +98,13 @@ def train_gan(
             order.set_state(state["order"])
             engine.load_state_dict(state["engine"])
             average.load_state_dict(state["average"])
-            log.info("GAN goes on from epoch %d, batch %d", finished + 1, len(losses))
+            log.info("%s goes on from epoch %d, batch %d", label, finished + 1, len(losses))
             for epoch, weights in earlier.items():
                 keep(epoch, weights)
         else:
             keep_generator(0)
 
-        for epoch in progress(range(finished + 1, settings.epochs + 1), "GAN"):
+        for epoch in progress(range(finished + 1, settings.epochs + 1), label):
             order_at_start = order.get_state()
             batches = torch.randperm(len(images), generator=order).to(where).split(settings.batch_size)
             for batch in batches[len(losses) :]:
@@ -109,14 +113,14 @@ def train_gan(
                     average.update_parameters(generator)
                 if checkpoint.due:
                     save(epoch - 1)
-                    checkpoint.stop_if_asked(f"GAN, epoch {epoch}, batch {len(losses)} of {len(batches)},")
+                    checkpoint.stop_if_asked(f"{label}, epoch {epoch}, batch {len(losses)} of {len(batches)},")
             finite = torch.stack(losses).isfinite().all(1).tolist()
             if not all(finite):
                 at = f"epoch {epoch}, batch {finite.index(False) + 1}"
-                raise UserError(f"GAN: a loss is no longer finite in {at}; lower gan.learning_rate")
+                raise UserError(f"{label}: a loss is no longer finite in {at}; lower gan.learning_rate")
             means.append(torch.stack(losses).mean(0).cpu())
             losses = []
-            log.info("GAN epoch %d discriminator loss %.4f generator loss %.4f", epoch, *means[-1].tolist())
+            log.info("%s epoch %d discriminator loss %.4f generator loss %.4f", label, epoch, *means[-1].tolist())
             if epoch in kept_at:
                 keep_generator(epoch)
         order_at_start = order.get_state()

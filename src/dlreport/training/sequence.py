@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from dlreport.config import Sequence
 from dlreport.data import palindromes
 from dlreport.errors import UserError
 from dlreport.models import SEQUENCE_MODELS
+from dlreport.models.initialisation import reinitialise
 from dlreport.runtime import check_precision, prepare, select_device
 from dlreport.streams import stream
 from dlreport.training.checkpoint import NO_CHECKPOINTS, Checkpoints, stop_by_signal
@@ -37,16 +39,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class SequenceRun:
-    """A trained replicate: its weights and the loss and accuracy of every step, float32 [steps]."""
+    """A trained replicate: its weights, also half-way, and the loss and accuracy of every step, float32 [steps]."""
 
     weights: dict[str, np.ndarray]
+    halfway: dict[str, np.ndarray]
     loss: np.ndarray
     accuracy: np.ndarray
 
 
-def build_model(cell: Cell, hidden_dim: int, generator: torch.Generator) -> torch.nn.Module:
+def build_model(
+    cell: Cell, hidden_dim: int, generator: torch.Generator, initialisation: str = "as_reported"
+) -> torch.nn.Module:
     """The cell's model: one scalar in per time step, one logit per digit out."""
-    return SEQUENCE_MODELS[cell.model](1, hidden_dim, palindromes.DIGITS, generator)
+    model = SEQUENCE_MODELS[cell.model](1, hidden_dim, palindromes.DIGITS, generator)
+    if initialisation != "as_reported":
+        reinitialise(model, initialisation, generator)
+    return model
 
 
 def _by_native(cell: Cell, device: torch.device, precision: str) -> bool:
@@ -75,7 +83,10 @@ def train(
     def streams(use: str) -> list[torch.Generator]:
         return [stream(seed, "sequence", str(cell), replicate, use) for replicate in replicates]
 
-    models = [build_model(cell, settings.hidden_dim, generator).to(device) for generator in streams("init")]
+    initial = [
+        build_model(cell, settings.hidden_dim, generator, settings.initialisation) for generator in streams("init")
+    ]
+    models = [model.to(device) for model in initial]
     data = streams("data")
     engine = Native(models[0], settings, precision) if by_native else Autograd(models, settings, precision)
     results = torch.empty(settings.steps, 2, len(replicates))
@@ -85,29 +96,43 @@ def train(
         checkpoints.open(label.replace(" ", "-")) as checkpoint,
         steps_bar(settings.steps, label, position=replicates[0]) as bar,
     ):
-        begin = 0
+        begin, halfway = 0, None
         if state := checkpoint.load():
             begin = len(state["results"])
             log.info("%s goes on from step %d", label, begin)
-            results[:begin] = state["results"]
+            results[:begin], halfway = state["results"], state["halfway"]
             for tensor, saved in zip(engine.state, state["engine"], strict=True):
                 tensor.copy_(saved)
             for generator, saved in zip(data, state["data"], strict=True):
                 generator.set_state(saved)
             bar.update(begin)
-        for start in range(begin, settings.steps, block):
-            steps = range(start, min(start + block, settings.steps))
+        half = settings.steps // 2
+        starts = sorted({0, half, *range(0, settings.steps, block)})
+        for start, stop in pairwise([*starts, settings.steps]):
+            if start < begin:
+                continue
+            steps = range(start, stop)
+            if start == half:
+                halfway = [_weights(model) for model in models]
             x, target = draw(cell.length, settings.batch_size, len(steps), data)
             results[start : steps.stop] = engine.train(x.to(device), target.to(device))
             bar.update(len(steps))
             _report(cell, replicates, results, steps, settings)
             if checkpoint.due or steps.stop == settings.steps:
                 streams_now = [generator.get_state() for generator in data]
-                checkpoint.save({"results": results[: steps.stop], "engine": engine.state, "data": streams_now})
+                so_far = {"results": results[: steps.stop], "halfway": halfway}
+                checkpoint.save({**so_far, "engine": engine.state, "data": streams_now})
                 checkpoint.stop_if_asked(f"{label}, step {steps.stop} of {settings.steps},")
     curves = np.ascontiguousarray(results.permute(2, 1, 0).numpy())
-    weights = [{name: value.cpu().numpy() for name, value in model.state_dict().items()} for model in models]
-    return [SequenceRun(named, *curve) for named, curve in zip(weights, curves, strict=True)]
+    weights = [_weights(model) for model in models]
+    return [
+        SequenceRun(*({name: value.numpy() for name, value in state.items()} for state in states), *curve)
+        for *states, curve in zip(weights, halfway, curves, strict=True)
+    ]
+
+
+def _weights(model: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: value.to("cpu", copy=True) for name, value in model.state_dict().items()}
 
 
 def draw(length: int, batch_size: int, steps: int, streams: list[torch.Generator]) -> tuple[Tensor, Tensor]:
