@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dlreport.config import load_params
 from dlreport.errors import run
 from dlreport.evaluation.gan import as_images, tile
-from dlreport.evaluation.quality import Real, at_a_glance
+from dlreport.evaluation.quality import Real, Seen, at_a_glance
 from dlreport.figures import image_grid
 from dlreport.io import read_tensors, write_figure, write_json
 from dlreport.models.classifier import Classifier
@@ -76,9 +76,8 @@ def main() -> None:
     params = load_params(ROOT / "params.yaml")
     latent_dim = params.gan.latent_dim
     train, test = read_mnist(), read_tensors(MNIST.with_name("test.pt"))
-    model = Classifier(10, seeded(0)).eval()
-    model.load_state_dict(read_tensors(ROOT / "models/classifier.pt"))
-    real = Real.of(as_images(test["images"]), as_images(train["images"]), train["labels"], model)
+    model = Classifier.of_digits(read_tensors(ROOT / "models/classifier.pt"))
+    real = Real.of(as_images(test["images"]), test["labels"], as_images(train["images"]), train["labels"], model)
     at = min(snapshot_epochs(params.gan), key=lambda epoch: abs(epoch - options.epochs))
     ours = Generator(latent_dim, seeded(0))
     ours.load_state_dict(read_tensors(ROOT / f"models/gan/0/snapshots/{at:04d}.pt"))
@@ -90,7 +89,7 @@ def main() -> None:
         ("peer, training mode", peer, options.epochs, True),
     ):
         images = draw(network, len(test["images"]), latent_dim, training)
-        found[name] = {"epochs": epochs, **at_a_glance(images, real, model, params.quality)}
+        found[name] = {"epochs": epochs, **at_a_glance(Seen.by(model, images), real, params.quality)}
         pictures.append(images[:SHOWN])
         print(name, *(f"{key} {value:.4g}" for key, value in found[name].items()))
     write_json(Path(__file__).with_suffix(".json"), found)

@@ -19,12 +19,10 @@ def main() -> None:
         "generator": Generator(load_params().gan.latent_dim, torch.Generator()),
         "discriminator": Discriminator(torch.Generator()),
     }
-    last = losses.iloc[-1]
+    last = losses[losses["epoch"] == losses["epoch"].max()].mean()
     metrics = {
-        "discriminator_loss": float(last["discriminator"]),
-        "generator_loss": float(last["generator"]),
+        **{f"{name}_loss": float(last[name]) for name in ("discriminator", "generator")},
         "training_images": len(read_tensors(Path("data/mnist/train.pt"))["images"]),
-        **{f"{name}_parameters": sum(p.numel() for p in network.parameters()) for name, network in networks.items()},
     }
     write_metrics(Path("metrics/gan/training.json"), metrics)
     write_csv(Path("plots/gan/layers.csv"), pd.DataFrame(layer_table(networks)))

@@ -20,8 +20,7 @@ PAIRS = 5
 def main() -> None:
     params = load_params()
     weights = read_tensors(Path("models/gan/0/generator.pt"))
-    model = Classifier(10, torch.Generator()).eval()
-    model.load_state_dict(read_tensors(Path("models/classifier.pt")))
+    model = Classifier.of_digits(read_tensors(Path("models/classifier.pt")))
 
     latents = line_latents(params.gan)
     images = generate(weights, latents)
@@ -37,7 +36,6 @@ def main() -> None:
     }
     write_csv(PLOTS / "interpolation.csv", pd.DataFrame(walk))
     metrics = {
-        "steps": len(images) - 1,
         "largest_step_share": pixel_steps.max().item(),
         "largest_step_share_features": feature_steps.max().item(),
         "digit_changes": int((digits.diff() != 0).sum()),

@@ -1,6 +1,7 @@
 """Measure the generator's images against the test set's, by the classifier: at the end of training and along it."""
 
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -10,62 +11,65 @@ from torch import Tensor
 from dlreport import figures
 from dlreport.config import load_params
 from dlreport.evaluation.gan import as_images, generate, tile
-from dlreport.evaluation.quality import Real, at_a_glance, judge, nearest
+from dlreport.evaluation.quality import Real, Seen, at_a_glance, judge
 from dlreport.io import read_tensors, write_csv, write_figure, write_metrics
 from dlreport.models.classifier import Classifier
+from dlreport.runtime import prepare
 from dlreport.streams import stream
-from dlreport.training.classifier import use_one_thread
 from dlreport.training.gan import snapshot_epochs
 from dlreport.training.progress import log, start_logging
 from stage import run
 
 PLOTS = Path("plots/gan")
-PAIRS = 10
 IN_METRICS = (
-    *("fid", "kid", "precision", "recall", "coverage", "digits_missing", "digits_total_variation", "unsure"),
-    *("near_training", "two_sample_accuracy"),
+    *("fid", "kid", "precision", "coverage", "digits_missing", "digits_total_variation", "near_training"),
+    "two_sample_accuracy",
 )
 
 
 def main() -> None:
     start_logging()
     params = load_params()
-    use_one_thread()
-    model = Classifier(10, torch.Generator()).eval()
-    model.load_state_dict(read_tensors(Path("models/classifier.pt")))
+    prepare(threads=1, keep_memory=False)
+    model = Classifier.of_digits(read_tensors(Path("models/classifier.pt")))
     train, test = (read_tensors(Path(f"data/mnist/{split}.pt")) for split in ("train", "test"))
     count = min(params.quality.images, len(test["images"]))
-    real = Real.of(as_images(test["images"][:count]), as_images(train["images"]), train["labels"], model)
+    real = Real.of(
+        *(as_images(test["images"][:count]), test["labels"][:count], as_images(train["images"]), train["labels"], model)
+    )
+    replicates = range(params.gan.replicates)
 
-    def drawn(network: str, repeat: int = 0) -> Tensor:
+    def drawn(replicate: int, network: str, repeat: int = 0) -> Tensor:
         noise = stream(params.seed, "quality", "latents", repeat)
         latents = torch.randn(count, params.gan.latent_dim, generator=noise)
-        return generate(read_tensors(Path(f"models/gan/{network}.pt")), latents)
+        return generate(read_tensors(Path(f"models/gan/{replicate}/{network}.pt")), latents)
 
     by_epoch = []
-    for epoch in snapshot_epochs(params.gan):
-        found = at_a_glance(drawn(f"snapshots/{epoch:04d}"), real, model, params.quality)
-        log.info("epoch %d fid %.3f coverage %.3f", epoch, found["fid"], found["coverage"])
-        by_epoch.append({"epoch": epoch, **found})
+    for replicate, epoch in product(replicates, snapshot_epochs(params.gan)):
+        found = at_a_glance(Seen.by(model, drawn(replicate, f"snapshots/{epoch:04d}")), real, params.quality)
+        log.info("GAN-%d epoch %d fid %.3f coverage %.3f", replicate, epoch, found["fid"], found["coverage"])
+        by_epoch.append({"replicate": replicate, "epoch": epoch, **found})
     write_csv(PLOTS / "quality_by_epoch.csv", pd.DataFrame(by_epoch))
     write_figure(PLOTS / "quality_by_epoch.png", figures.quality_by_epoch(pd.DataFrame(by_epoch)))
 
-    rows = {name: judge(name, partial(drawn, name), real, model, params) for name in ("generator", "average")}
+    rows, pairs = [], {}
+    for network, replicate in product(("generator", "average"), replicates):
+        name = f"{network} {replicate}"
+        row, pairs[name] = judge(name, partial(drawn, replicate, network), real, model, params)
+        rows.append({"images": network, "replicate": replicate, **row})
     reference = real.train.split(count)  # the best attainable: images that are real, but not the test set's
-    rows["training images"] = judge("training images", reference.__getitem__, real, model, params, of_training=True)
-    write_csv(PLOTS / "quality.csv", pd.DataFrame([{"images": name, **row} for name, row in rows.items()]))
-    write_metrics(
-        Path("metrics/gan/quality.json"),
-        {name: rows["generator"][name] for name in IN_METRICS}
-        | {"fid_average": rows["average"]["fid"], "fid_reference": rows["training images"]["fid"]},
-    )
+    row, _ = judge("training images", reference.__getitem__, real, model, params, of_training=True)
+    rows.append({"images": "training images", "replicate": 0, **row})
+    write_csv(PLOTS / "quality.csv", pd.DataFrame(rows))
 
-    generated = drawn("generator")
-    distances, indices = nearest(generated.flatten(1), real.train.flatten(1))
-    closest = distances[:, 0].topk(PAIRS, largest=False).indices
-    pairs = torch.cat([generated[closest], real.train[indices[closest, 0]]])
-    title = "generated images (above) that are closest to a training image (below)"
-    write_figure(PLOTS / "closest_pairs.png", figures.image_grid(tile(pairs, PAIRS), title))
+    means = pd.DataFrame(rows).groupby("images").mean()
+    fids = {"fid_average": means.at["average", "fid"], "fid_reference": means.at["training images", "fid"]}
+    metrics = means.loc["generator", list(IN_METRICS)].to_dict() | fids
+    write_metrics(Path("metrics/gan/quality.json"), {name: float(value) for name, value in metrics.items()})
+
+    closest = pairs["generator 0"].flatten(0, 1)
+    title = "of each digit the generated image (above) that is closest to a training image (below)"
+    write_figure(PLOTS / "closest_pairs.png", figures.image_grid(tile(closest, len(closest) // 2), title))
 
 
 if __name__ == "__main__":

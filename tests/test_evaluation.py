@@ -69,12 +69,10 @@ def test_evaluation_counts_right_answers_of_a_model_that_repeats_its_last_input(
     assert perfect.report_batch == [1.0]
     assert perfect.large == [1.0]
     assert perfect.sequences == 10  # every palindrome of length 2
-    assert perfect.interval(0.95)[1] == 1
 
     # Of all 100 palindromes of length 4, abba, the last input b is the answer a in ten.
     tenth = evaluate_sequence(Cell("VanillaRNN", 4), [weights, weights], settings, seed=1)
     assert tenth.large == pytest.approx([0.1, 0.1])
-    assert tenth.interval(0.95) == pytest.approx(wilson(20, 200, 0.95))
 
 
 def test_large_lengths_are_tested_on_a_sample_of_their_own_for_each_replicate(settings):
@@ -96,16 +94,33 @@ PUBLISHED = {
     "test_accuracy": {"LSTM": {5: 0.5}},
     "test_sequences": 128,
 }
-METRICS = {"train_accuracy_mean": 0.9, "test_accuracy": 0.8, "test_accuracy_low": 0.7, "test_accuracy_high": 0.85}
+
+
+def found(*accuracies: float) -> pd.DataFrame:
+    """Replicates with these accuracies."""
+    names = ("train_accuracy_mean", "test_accuracy", "test_accuracy_report_batch")
+    solved = [int(accuracy >= 0.99) for accuracy in accuracies]
+    return pd.DataFrame({**dict.fromkeys(names, accuracies), "solved": solved, "test_sequences": 1000})
+
+
+def test_comparison_is_of_the_mean_over_replicates():
+    (row,) = comparison_table({("LSTM", 5): found(0.8, 0.9, 1.0)}, PUBLISHED, 0.95).to_dict("records")
+    assert (row["replicates"], row["solved"]) == (3, pytest.approx(1 / 3))
+    half = 4.302653 * 0.1 / 3**0.5  # Student's t, two degrees of freedom
+    for name in ("train_accuracy_mean", "test_accuracy"):
+        assert row[name] == pytest.approx(0.9)
+        assert (row[f"{name}_low"], row[f"{name}_high"]) == pytest.approx((0.9 - half, 1.0))
 
 
 def test_comparison_has_the_published_figure_where_there_is_one():
-    table = comparison_table({("LSTM", 5): METRICS, ("LSTM", 6): METRICS, ("VanillaRNN", 5): METRICS}, PUBLISHED)
+    cells = {("LSTM", 5): found(0.8), ("LSTM", 6): found(0.8), ("VanillaRNN", 5): found(0.8)}
+    table = comparison_table(cells, PUBLISHED, 0.95)
     assert table["published_train_accuracy_mean"].tolist() == pytest.approx([0.99, np.nan, np.nan], nan_ok=True)
     rows = accuracy_rows(table, PUBLISHED, 0.95)
     assert rows["source"].tolist() == ["here", "published", "here", "here"]
     assert rows.loc[1, ["low", "high"]].tolist() == pytest.approx(wilson(64, 128, 0.95))
-    assert rows.loc[0, ["accuracy", "low", "high"]].tolist() == [0.8, 0.7, 0.85]
+    assert rows.loc[0, ["accuracy", "low", "high"]].tolist() == pytest.approx([0.8, *wilson(800, 1000, 0.95)])
+    assert table["train_accuracy_mean_low"].isna().all()
 
 
 def test_published_figures_are_the_reports(repository):
@@ -119,37 +134,47 @@ def test_published_figures_are_the_reports(repository):
 
 
 def curve(*replicates: list[float]) -> pd.DataFrame:
-    """Windows of ten steps with these mean accuracies."""
+    """Windows of ten steps with these mean accuracies, and losses the same."""
     frames = [
-        {"replicate": k, "step": 10 * i + 9, "accuracy_mean": a, "accuracy_min": a - 0.1, "accuracy_max": a + 0.1}
+        {"replicate": k, "step": 10 * i + 9}
+        | {f"{name}_{how}": a + d for name in ("accuracy", "loss") for how, d in EXTREMES.items()}
         for k, values in enumerate(replicates)
         for i, a in enumerate(values)
     ]
     return pd.DataFrame(frames)
 
 
-def test_over_replicates_takes_the_mean_of_means_and_the_extremes_of_all():
+EXTREMES = {"mean": 0, "min": -0.1, "max": 0.1}
+
+
+def test_over_replicates_takes_the_mean_and_the_extremes_of_the_replicates():
     joined = over_replicates(curve([0.2, 0.4], [0.4, 0.8]))
     assert joined["step"].tolist() == [9, 19]
     assert joined["accuracy_mean"].tolist() == pytest.approx([0.3, 0.6])
-    assert joined["accuracy_min"].tolist() == pytest.approx([0.1, 0.3])
-    assert joined["accuracy_max"].tolist() == pytest.approx([0.5, 0.9])
+    assert joined["accuracy_low"].tolist() == pytest.approx([0.2, 0.4])
+    assert joined["accuracy_high"].tolist() == pytest.approx([0.4, 0.8])
+
+
+def test_over_a_single_replicate_the_extremes_are_those_of_its_steps():
+    joined = over_replicates(curve([0.2, 0.4]))
+    assert joined["loss_mean"].tolist() == pytest.approx([0.2, 0.4])
+    assert joined["loss_low"].tolist() == pytest.approx([0.1, 0.3])
+    assert joined["loss_high"].tolist() == pytest.approx([0.3, 0.5])
 
 
 def test_steps_to_reach():
-    assert steps_to_reach(curve([0.2, 0.99, 0.5, 1]), 0.99) == 19
-    assert steps_to_reach(curve([0.2, 0.98]), 0.99) is None
+    assert steps_to_reach(curve([0.2, 0.99, 0.5, 1], [0.2, 0.98, 0.98, 0.98]), 0.99) == [19, None]
 
 
 def test_window_spread_is_within_each_replicate():
     # Replicates at different levels, each constant, do not fluctuate.
-    assert window_spread(curve([0, 0.5, 0.5], [0, 0.9, 0.9]), 10) == pytest.approx(0)
-    assert window_spread(curve([0, 0.4, 0.6], [0, 0.8, 1.0]), 10) == pytest.approx(0.1)
+    assert window_spread(curve([0, 0.5, 0.5], [0, 0.9, 0.9]), 10) == pytest.approx([0, 0])
+    assert window_spread(curve([0, 0.4, 0.6], [0, 0.8, 1.2]), 10) == pytest.approx([0.1, 0.2])
 
 
 def test_late_gain():
-    assert late_gain(curve([0, 0.2, 0.3, 0.6, 0.7]), 10) == pytest.approx(0.4)
-    assert late_gain(curve([0.5]), 0) == 0
+    assert late_gain(curve([0, 0.2, 0.3, 0.6, 0.7]), 10) == pytest.approx([0.4])
+    assert late_gain(curve([0.5]), 0) == [0]
 
 
 def test_loss_course_of_a_loss_that_falls_rises_and_declines():

@@ -11,9 +11,11 @@ from dlreport.data.mnist import decode
 from dlreport.evaluation.gan import as_images
 from dlreport.evaluation.quality import (
     Real,
+    Seen,
     at_a_glance,
     fid,
     kid,
+    memorised,
     nearest,
     precision_recall_density_coverage,
     two_sample,
@@ -147,14 +149,31 @@ def test_two_samples_of_one_set_cannot_be_told_apart_and_noise_can(params, label
 def test_the_test_images_themselves_are_perfect_and_one_digit_alone_is_not(params, labelled, settings):
     model = train(labelled, settings, epochs=4)
     test, split = as_images(labelled["test"]["images"]), labelled["train"]
-    real = Real.of(test, as_images(split["images"]), split["labels"], model)
+    real = Real.of(test, labelled["test"]["labels"], as_images(split["images"]), split["labels"], model)
     quality = params.quality.model_copy(update={"confident": 0.5})
-    same = at_a_glance(test, real, model, quality)
+    same = at_a_glance(Seen.by(model, test), real, quality)
     assert same["fid"] == pytest.approx(0, abs=1e-3)
     assert (same["precision"], same["recall"], same["coverage"]) == (1, 1, 1)
     assert same["digits_missing"] == 0
     ones = as_images(split["images"][split["labels"] == 1])
-    alone = at_a_glance(ones, real, model, quality)
+    alone = at_a_glance(Seen.by(model, ones), real, quality)
     assert alone["digits_missing"] >= 7
     assert alone["digits_total_variation"] > 0.7
     assert alone["fid"] > 10 * abs(same["fid"])
+
+
+def test_copies_of_training_images_are_memorised_and_test_images_are_not(labelled, settings):
+    """A hundredth, which sets the limit, is less than one image here: of a digit's test images at most one is below."""
+    model = train(labelled, settings, epochs=4)
+    test, digits = (as_images(labelled[split]["images"]) for split in ("test", "train"))
+    real = Real.of(test, labelled["test"]["labels"], digits, labelled["train"]["labels"], model)
+    share, _ = memorised(Seen.by(model, test), real)
+    assert share < 0.15
+    copies = Seen.by(model, digits[:50] * 0.99)
+    share, (images, nearest_ones) = memorised(copies, real)
+    assert share == 1
+    torch.testing.assert_close(images, nearest_ones * 0.99)
+    assert len(images) == len(copies.digits.unique())
+    share, (images, nearest_ones) = memorised(Seen.by(model, digits), real, of_training=True)
+    assert share < 1
+    assert not any(torch.equal(*pair) for pair in zip(images, nearest_ones, strict=True))

@@ -10,10 +10,21 @@ COLOURS = {"VanillaRNN": "#d95f02", "LSTM": "#1f77b4"}
 DISCRIMINATOR, GENERATOR = "#1f77b4", "#d95f02"
 
 
-def _band(axes, frame: pd.DataFrame, name: str, colour: str, label: str | None = None) -> None:
-    """The window means as a line, min to max as a band."""
-    axes.fill_between(frame["step"], frame[f"{name}_min"], frame[f"{name}_max"], color=colour, alpha=0.2, linewidth=0)
-    axes.plot(frame["step"], frame[f"{name}_mean"], color=colour, linewidth=1.2, label=label)
+def _replicates(axes, table: pd.DataFrame, x: str, y: str, colour: str, label: str | None = None, **line) -> None:
+    """The mean over the replicates as a line, each of them, if there are several, as a faint one."""
+    if table["replicate"].nunique() > 1:
+        for _, one in table.groupby("replicate"):
+            axes.plot(one[x], one[y], color=colour, alpha=0.25, linewidth=0.7)
+    mean = table.groupby(x)[y].mean()
+    axes.plot(mean.index, mean, color=colour, linewidth=1.4, label=label, **line)
+
+
+def _curve(axes, curve: pd.DataFrame, name: str, colour: str, label: str | None = None) -> None:
+    """Means of windows of steps, by replicate; of a single one the extremes of the windows' steps too, as a band."""
+    if curve["replicate"].nunique() == 1:
+        low, high = curve[f"{name}_min"], curve[f"{name}_max"]
+        axes.fill_between(curve["step"], low, high, color=colour, alpha=0.2, linewidth=0)
+    _replicates(axes, curve, "step", f"{name}_mean", colour, label)
 
 
 def _grid(axes, x_label: str, y_label: str, title: str = "") -> None:
@@ -22,13 +33,13 @@ def _grid(axes, x_label: str, y_label: str, title: str = "") -> None:
 
 
 def training_curves(curve: pd.DataFrame, model: str, length: int) -> Figure:
-    """Loss (log scale) and accuracy by step, side by side, for one model at one length; replicates together."""
+    """Loss (log scale) and accuracy by step, side by side, for one model at one length."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
-    _band(loss, curve, "loss", COLOURS[model])
+    _curve(loss, curve, "loss", COLOURS[model])
     loss.set_yscale("log")
     _grid(loss, "training step", "cross entropy", "Loss")
-    _band(accuracy, curve, "accuracy", COLOURS[model])
+    _curve(accuracy, curve, "accuracy", COLOURS[model])
     accuracy.set_ylim(-0.02, 1.02)
     _grid(accuracy, "training step", "accuracy of the batch", "Accuracy")
     figure.suptitle(f"{model}, palindromes of length {length}")
@@ -36,7 +47,7 @@ def training_curves(curve: pd.DataFrame, model: str, length: int) -> Figure:
 
 
 def curves_by_length(curves: dict[tuple[str, int], pd.DataFrame]) -> Figure:
-    """Accuracy by step of every model, a panel for each length; curves keyed by (model, length)."""
+    """Accuracy by step of every model, a panel for each length; curves, by replicate, keyed by (model, length)."""
     lengths = sorted({length for _, length in curves})
     columns = min(2, len(lengths))
     rows = -(-len(lengths) // columns)
@@ -45,7 +56,7 @@ def curves_by_length(curves: dict[tuple[str, int], pd.DataFrame]) -> Figure:
     for length, axes in zip(lengths, panels, strict=False):
         for (model, at), curve in curves.items():
             if at == length:
-                _band(axes, curve, "accuracy", COLOURS[model], model)
+                _curve(axes, curve, "accuracy", COLOURS[model], model)
         axes.set_ylim(-0.02, 1.02)
         _grid(axes, "training step", "accuracy", f"length {length}")
         axes.legend(loc="center right")
@@ -54,25 +65,30 @@ def curves_by_length(curves: dict[tuple[str, int], pd.DataFrame]) -> Figure:
     return figure
 
 
-def accuracy_by_length(table: pd.DataFrame, confidence: float) -> Figure:
-    """Ours and the published accuracy against length: training mean and test, from `compare_sequences`' table."""
+def accuracy_by_length(
+    table: pd.DataFrame, replicates: dict[tuple[str, int], pd.DataFrame], confidence: float
+) -> Figure:
+    """Ours and the published accuracy against length: training mean and test, from `compare_sequences`' table; each
+    replicate as a faint point."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     train, test = figure.subplots(1, 2, sharey=True)
-    for model, rows in table.sort_values("length").groupby("model", sort=False):
-        colour = COLOURS[model]
-        train.plot(rows["length"], rows["train_accuracy_mean"], "o-", color=colour, label=f"{model}, here")
-        train.plot(rows["length"], rows["published_train_accuracy_mean"], "x--", color=colour, alpha=0.6)
-        errors = [rows["test_accuracy"] - rows["test_accuracy_low"], rows["test_accuracy_high"] - rows["test_accuracy"]]
-        test.errorbar(rows["length"], rows["test_accuracy"], errors, fmt="o-", color=colour, capsize=3)
-        test.plot(rows["length"], rows["published_test_accuracy"], "x--", color=colour, alpha=0.6)
-    train.plot([], [], "x--", color="grey", label="published (one run)")
-    train.axhline(0.1, color="grey", linewidth=0.8, linestyle=":", label="guessing")
-    test.axhline(0.1, color="grey", linewidth=0.8, linestyle=":")
-    for axes in (train, test):
+    panels = ((train, "train_accuracy_mean"), (test, "test_accuracy"))
+    for axes, name in panels:
+        for (model, length), found in replicates.items():
+            axes.plot([length] * len(found), found[name], "o", color=COLOURS[model], alpha=0.25, markersize=4)
+        for model, rows in table.sort_values("length").groupby("model", sort=False):
+            colour, mean = COLOURS[model], rows[name]
+            errors = [(mean - rows[f"{name}_low"]).clip(0), (rows[f"{name}_high"] - mean).clip(0)]  # but for rounding
+            axes.errorbar(
+                rows["length"], mean, errors, fmt="-", marker="_", color=colour, capsize=3, label=f"{model}, here"
+            )
+            axes.plot(rows["length"], rows[f"published_{name}"], "x--", color=colour, alpha=0.6)
+        axes.plot([], [], "x--", color="grey", label="published (one run)")
+        axes.axhline(0.1, color="grey", linewidth=0.8, linestyle=":", label="guessing")
         axes.set_xticks(sorted(table["length"].unique()))
         axes.set_ylim(-0.02, 1.05)
-    _grid(train, "palindrome length", "accuracy", "Mean training accuracy at the end")
-    _grid(test, "palindrome length", "", f"Test accuracy with {confidence:.0%} interval")
+    _grid(train, "palindrome length", "accuracy", f"Mean training accuracy at the end, {confidence:.0%} interval")
+    _grid(test, "palindrome length", "", f"Test accuracy, {confidence:.0%} interval")
     train.legend(loc="center left")
     return figure
 
@@ -81,26 +97,23 @@ def gan_losses(losses: pd.DataFrame) -> Figure:
     """Mean loss of each epoch, both networks."""
     figure = Figure(figsize=(8, 3.8), layout="constrained")
     axes = figure.subplots()
-    axes.plot(losses["epoch"], losses["discriminator"], color=DISCRIMINATOR, label="discriminator")
-    axes.plot(losses["epoch"], losses["generator"], color=GENERATOR, label="generator")
+    for name, colour in (("discriminator", DISCRIMINATOR), ("generator", GENERATOR)):
+        _replicates(axes, losses, "epoch", name, colour, name)
     _grid(axes, "epoch", "mean loss of the epoch", "GAN losses")
     axes.legend()
     return figure
 
 
 def quality_by_epoch(table: pd.DataFrame) -> Figure:
-    """FID (log scale) and, as shares, coverage, precision and doubtful images at each kept epoch."""
+    """FID (log scale) and, as shares, coverage, precision and doubtful images at each kept epoch; by replicate."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     distance, share = figure.subplots(1, 2)
-    distance.plot(table["epoch"], table["fid"], "o-", color=GENERATOR)
+    _replicates(distance, table, "epoch", "fid", GENERATOR, marker="o")
     distance.set_yscale("log")
     _grid(distance, "epoch", "FID", "Distance to the test images")
-    for name, label in {
-        "coverage": "coverage",
-        "precision": "precision",
-        "unsure": "doubtful to the classifier",
-    }.items():
-        share.plot(table["epoch"], table[name], "o-", label=label)
+    for index, name in enumerate(("coverage", "precision", "unsure")):
+        label = "doubtful to the classifier" if name == "unsure" else name
+        _replicates(share, table, "epoch", name, f"C{index}", label, marker="o")
     share.set_ylim(-0.02, 1.02)
     _grid(share, "epoch", "share", "Shares of images")
     share.legend(loc="center right")

@@ -1,4 +1,4 @@
-"""Test accuracy of trained sequence models, with its interval. Report, part 1, "Test".
+"""Test accuracy of trained sequence models. Report, part 1, "Test".
 
 Shapes: R replicates, N sequences.
 """
@@ -9,7 +9,6 @@ import torch
 
 from dlreport.config import Sequence
 from dlreport.data import palindromes
-from dlreport.evaluation.intervals import wilson
 from dlreport.models.head import accuracy
 from dlreport.streams import stream
 from dlreport.training.sequence import Cell, build_model
@@ -24,18 +23,6 @@ class TestAccuracy:
     report_batch: list[float]
     large: list[float]
     sequences: int
-
-    @property
-    def large_mean(self) -> float:
-        return sum(self.large) / len(self.large)
-
-    def interval(self, confidence: float) -> tuple[float, float]:
-        """Wilson's interval of `large_mean`, over the sequences of all replicates together.
-
-        It covers the draw of the test sequences for these trained models, not the spread between training runs.
-        """
-        trials = self.sequences * len(self.large)
-        return wilson(self.large_mean * trials, trials, confidence)
 
 
 @torch.no_grad()

@@ -4,27 +4,33 @@ from typing import Any
 
 import pandas as pd
 
-from dlreport.evaluation.intervals import wilson
+from dlreport.evaluation.intervals import mean_interval, wilson
 
-Cells = dict[tuple[str, int], dict[str, Any]]
+Replicates = dict[tuple[str, int], pd.DataFrame]
 
 
-def comparison_table(metrics: Cells, published: dict[str, Any]) -> pd.DataFrame:
-    """A row per cell: our metrics and the published figures, empty where the report has none for the length.
+def comparison_table(cells: Replicates, published: dict[str, Any], confidence: float) -> pd.DataFrame:
+    """A row per cell: means over its replicates with intervals, and the published figures, empty where there are none.
 
-    `metrics` maps (model, length) to the cell's metrics; `published` is the sequence section of published.yaml.
+    `cells` maps (model, length) to a row per replicate: train_accuracy_mean, test_accuracy, test_accuracy_report_batch,
+    test_sequences, solved; `published` is the sequence section of published.yaml. The intervals, `_low` and `_high`,
+    are of the mean over replicates; of a single one there is Wilson's for the test, for the draw of its sequences.
     """
     train, test = published["mean_accuracy_steps_40000_50000"], published["test_accuracy"]
-    return pd.DataFrame(
-        {
-            "model": model,
-            "length": length,
-            **values,
-            "published_train_accuracy_mean": train.get(model, {}).get(length),
-            "published_test_accuracy": test.get(model, {}).get(length),
-        }
-        for (model, length), values in metrics.items()
-    )
+    rows = []
+    for (model, length), found in cells.items():
+        row = {"model": model, "length": length, "replicates": len(found), "solved": found["solved"].mean()}
+        for name in ("train_accuracy_mean", "test_accuracy", "test_accuracy_report_batch"):
+            row[name] = found[name].mean()
+            row[f"{name}_low"], row[f"{name}_high"] = mean_interval(found[name].tolist(), confidence)
+        if len(found) == 1:
+            trials = found["test_sequences"].iloc[0]
+            interval = wilson(row["test_accuracy"] * trials, trials, confidence)
+            row["test_accuracy_low"], row["test_accuracy_high"] = interval
+        row["published_train_accuracy_mean"] = train.get(model, {}).get(length)
+        row["published_test_accuracy"] = test.get(model, {}).get(length)
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def accuracy_rows(table: pd.DataFrame, published: dict[str, Any], confidence: float) -> pd.DataFrame:

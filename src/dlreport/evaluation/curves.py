@@ -9,31 +9,47 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+CONVERGED = 0.99  # accuracy from which a run is said to have reached the optimum
+
 
 def over_replicates(curve: pd.DataFrame) -> pd.DataFrame:
-    """Mean over replicates of each window's means, and the extremes of all: the same columns without `replicate`."""
-    how = {column: column.rsplit("_")[-1] for column in curve.columns if column not in ("replicate", "step")}
-    return curve.groupby("step", as_index=False).agg(how)
+    """By step, of loss and accuracy: `_mean` over replicates of the windows' means, `_low` and `_high` their extremes.
+
+    Of a single replicate these are the extremes of each window's steps.
+    """
+    several = curve["replicate"].nunique() > 1
+    columns = {}
+    for name in ("loss", "accuracy"):
+        for column, how, of_one in (("mean", "mean", "mean"), ("low", "min", "min"), ("high", "max", "max")):
+            columns[f"{name}_{column}"] = (f"{name}_{'mean' if several else of_one}", how)
+    return curve.groupby("step", as_index=False).agg(**columns)
 
 
-def steps_to_reach(curve: pd.DataFrame, threshold: float) -> int | None:
-    """Last step of the first window whose mean accuracy (over replicates) is at least `threshold`, or None."""
-    reached = over_replicates(curve).query("accuracy_mean >= @threshold")
-    return None if reached.empty else int(reached["step"].iloc[0])
+def _by_replicate(curve: pd.DataFrame) -> list[pd.DataFrame]:
+    return [one for _, one in curve.groupby("replicate")]
 
 
-def window_spread(curve: pd.DataFrame, average_from: int) -> float:
-    """How much a run fluctuates at its end: standard deviation of accuracy's window means from `average_from` on."""
+def steps_to_reach(curve: pd.DataFrame, threshold: float) -> list[int | None]:
+    """Of each replicate the last step of the first window whose mean accuracy is at least `threshold`, or None."""
+    reached = [one.loc[one["accuracy_mean"] >= threshold, "step"] for one in _by_replicate(curve)]
+    return [None if steps.empty else int(steps.iloc[0]) for steps in reached]
+
+
+def window_spread(curve: pd.DataFrame, average_from: int) -> list[float]:
+    """How much each replicate fluctuates at its end: standard deviation of accuracy's window means from `average_from`
+    on."""
     late = curve[curve["step"] >= average_from]
-    return float(late.groupby("replicate")["accuracy_mean"].std(ddof=0).mean())
+    return [float(one["accuracy_mean"].std(ddof=0)) for one in _by_replicate(late)]
 
 
-def late_gain(curve: pd.DataFrame, average_from: int) -> float:
-    """How much accuracy still rises at the end: mean over the second half of the windows from `average_from` on, minus
-    that over the first half."""
-    late = over_replicates(curve).query("step >= @average_from")["accuracy_mean"]
-    half = len(late) // 2
-    return float(late[half:].mean() - late[:half].mean()) if half else 0.0
+def late_gain(curve: pd.DataFrame, average_from: int) -> list[float]:
+    """How much the accuracy of each replicate still rises at the end: mean over the second half of the windows from
+    `average_from` on, minus that over the first half."""
+    gains = []
+    for one in _by_replicate(curve[curve["step"] >= average_from]):
+        accuracy, half = one["accuracy_mean"], len(one) // 2
+        gains.append(float(accuracy[half:].mean() - accuracy[:half].mean()) if half else 0.0)
+    return gains
 
 
 @dataclass(frozen=True)

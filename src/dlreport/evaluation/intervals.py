@@ -1,7 +1,7 @@
-"""Intervals of what was counted."""
+"""Intervals of what was counted, and of what differs between replicates."""
 
-from math import sqrt
-from statistics import NormalDist
+from math import nan, sqrt
+from statistics import NormalDist, mean, stdev
 
 
 def wilson(successes: float, trials: int, confidence: float) -> tuple[float, float]:
@@ -12,3 +12,13 @@ def wilson(successes: float, trials: int, confidence: float) -> tuple[float, flo
     centre = (p + z * z / (2 * trials)) / scale
     half = z / scale * sqrt(p * (1 - p) / trials + z * z / (4 * trials**2))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def mean_interval(values: list[float], confidence: float) -> tuple[float, float]:
+    """Student's t interval of the mean of replicates, cut to [0, 1]; NaN for a single one, which says nothing of it."""
+    from scipy.stats import t  # here, as its import takes a second
+
+    if len(values) < 2:
+        return nan, nan
+    half = t.ppf((1 + confidence) / 2, len(values) - 1) * stdev(values) / sqrt(len(values))
+    return max(0.0, mean(values) - half), min(1.0, mean(values) + half)

@@ -111,58 +111,94 @@ def two_sample(real: Tensor, other: Tensor, params: Params, name: str) -> tuple[
 
 
 @dataclass(frozen=True)
+class Seen:
+    """Images [N, 1, 28, 28] and what the classifier makes of them."""
+
+    images: Tensor
+    features: Tensor  # [N, F]
+    digits: Tensor  # the likeliest [N]
+    confidence: Tensor  # the probability of that [N]
+
+    @classmethod
+    def by(cls, model: Classifier, images: Tensor) -> "Seen":
+        features, probabilities = predict(model, images)
+        confidence, digits = probabilities.max(1)
+        return cls(images, features, digits, confidence)
+
+
+@dataclass(frozen=True)
 class Real:
     """The images to compare with: the test set's, never seen by the GAN, and all that it was trained on."""
 
-    test: Tensor  # [R, 1, 28, 28]
-    test_features: Tensor  # [R, F]
+    test: Seen
     train: Tensor  # [M, 1, 28, 28]
-    digits: Tensor  # share of each digit in the training set [10]
-    close: float  # the distance to the nearest training image that a hundredth of the test images undercut
+    shares: Tensor  # of each digit in the training set [10]
+    close: Tensor  # the distance to the nearest training image that a hundredth of a digit's test images undercut [10]
 
     @classmethod
-    def of(cls, test: Tensor, train: Tensor, train_labels: Tensor, model: Classifier) -> "Real":
-        close = nearest(test.flatten(1), train.flatten(1))[0].quantile(0.01).item()
-        digits = torch.bincount(train_labels, minlength=10).double() / len(train_labels)
-        return cls(test, predict(model, test)[0], train, digits, close)
+    def of(cls, test: Tensor, test_labels: Tensor, train: Tensor, train_labels: Tensor, model: Classifier) -> "Real":
+        distances = nearest(test.flatten(1), train.flatten(1))[0][:, 0]
+        close = [distances[test_labels == digit].quantile(0.01) for digit in range(10)]
+        shares = torch.bincount(train_labels, minlength=10).double() / len(train_labels)
+        return cls(Seen.by(model, test), train, shares, torch.stack(close))
 
 
-def at_a_glance(images: Tensor, real: Real, model: Classifier, settings: Settings) -> dict[str, float]:
-    """The measures that are quick, of a set of as many images as there are test images."""
-    features, probabilities = predict(model, images)
-    shares = torch.bincount(probabilities.argmax(1), minlength=10).double() / len(images)
+def at_a_glance(seen: Seen, real: Real, settings: Settings) -> dict[str, float]:
+    """The measures that are quick, of a set of as many images as there are test images.
+
+    `digits_total_variation` is half the sum of absolute differences between the shares of the digits and the training
+    set's.
+    """
+    shares = torch.bincount(seen.digits, minlength=10).double() / len(seen.digits)
     return {
-        "fid": fid(real.test_features, features),
-        **precision_recall_density_coverage(real.test_features, features, settings.neighbours),
+        "fid": fid(real.test.features, seen.features),
+        **precision_recall_density_coverage(real.test.features, seen.features, settings.neighbours),
         "digits_missing": int((shares < settings.missing_below).sum()),
-        "digits_total_variation": 0.5 * (shares - real.digits).abs().sum().item(),
-        "unsure": (probabilities.max(1).values < settings.confident).double().mean().item(),
+        "digits_total_variation": 0.5 * (shares - real.shares).abs().sum().item(),
+        "unsure": (seen.confidence < settings.confident).double().mean().item(),
     }
+
+
+def memorised(seen: Seen, real: Real, of_training: bool = False) -> tuple[float, Tensor]:
+    """Share of images that are closer to a training image than all but a hundredth of their digit's test images are,
+    and the closest pair of each digit there is, images above training images [2, digits, 1, 28, 28].
+
+    Digit by digit, as a 1 is close to another 1 without being its copy. With `of_training` the images are training
+    images, and the nearest one is another.
+    """
+    distances, indices = (
+        found[:, -1] for found in nearest(seen.images.flatten(1), real.train.flatten(1), 1 + of_training)
+    )
+    closest = [
+        min(rows.tolist(), key=distances.__getitem__)
+        for digit in range(10)
+        if len(rows := (seen.digits == digit).nonzero()[:, 0])
+    ]
+    share = (distances < real.close[seen.digits]).double().mean().item()
+    return share, torch.stack([seen.images[closest], real.train[indices[closest]]])
 
 
 def judge(
     name: str, draw: Callable[[int], Tensor], real: Real, model: Classifier, params: Params, of_training: bool = False
-) -> dict[str, float]:
-    """All measures of the sets of images draw(0), draw(1), ...: FID as the mean over them, the rest of the first.
+) -> tuple[dict[str, float], Tensor]:
+    """All measures of the sets of images draw(0), draw(1), ..., and the closest pairs as of `memorised`.
 
-    With `of_training` they are training images, and the nearest one is another. `digits_total_variation` is half the
-    sum of absolute differences between the shares of the digits and the training set's; `near_training` the share of
-    images that are closer to a training image than all but a hundredth of the test images are.
+    FID is the mean over the sets, all else of the first.
     """
-    images = draw(0)
-    features, _ = predict(model, images)
-    first = at_a_glance(images, real, model, params.quality)
+    seen = Seen.by(model, draw(0))
+    first = at_a_glance(seen, real, params.quality)
     others = (predict(model, draw(repeat))[0] for repeat in range(1, params.quality.repeats))
-    fids = [first["fid"], *(fid(real.test_features, other) for other in others)]
-    distances = nearest(images.flatten(1), real.train.flatten(1), 1 + of_training)[0][:, -1]
-    accuracy, low, high = two_sample(real.test, images, params, name)
-    return {
+    fids = [first["fid"], *(fid(real.test.features, other) for other in others)]
+    near_training, pairs = memorised(seen, real, of_training)
+    accuracy, low, high = two_sample(real.test.images, seen.images, params, name)
+    row = {
         **first,
         "fid": mean(fids),
         "fid_sd": stdev(fids),
-        "kid": kid(real.test_features, features, stream(params.seed, "quality", "kid", name)),
-        "near_training": (distances < real.close).double().mean().item(),
+        "kid": kid(real.test.features, seen.features, stream(params.seed, "quality", "kid", name)),
+        "near_training": near_training,
         "two_sample_accuracy": accuracy,
         "two_sample_low": low,
         "two_sample_high": high,
     }
+    return row, pairs

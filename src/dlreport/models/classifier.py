@@ -34,6 +34,13 @@ class Classifier(nn.Module):
         self.features = nn.Sequential(*layers)
         self.head = _layer(nn.Linear, FEATURES, classes, generator=generator)
 
+    @classmethod
+    def of_digits(cls, weights: dict[str, Tensor]) -> "Classifier":
+        """The trained judge, in eval mode, from its weights."""
+        model = cls(10, torch.Generator())
+        model.load_state_dict(weights)
+        return model.eval()
+
     def forward(self, images: Tensor) -> Tensor:
         """images [N, 1, 28, 28] -> logits [N, classes]."""
         return self.head(self.features(images))

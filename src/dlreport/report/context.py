@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from dlreport.config import Params
-from dlreport.evaluation.curves import loss_course
-from dlreport.report.findings import CONVERGED, NOT_RETAINED, conclude, find, slows_with_length
+from dlreport.evaluation.curves import CONVERGED, loss_course
+from dlreport.report.findings import NOT_RETAINED, conclude, find, slows_with_length
 
 CLASSES = 10  # digits
 
@@ -27,7 +27,7 @@ class Results:
     interpolation: dict[str, Any]
     walk: pd.DataFrame
     classifier: dict[str, Any]
-    quality: pd.DataFrame  # a row each for generator, average, training images
+    quality: pd.DataFrame  # rows for generator, average, training images, by replicate
     quality_by_epoch: pd.DataFrame
     machine: dict[str, str]  # on which the training stages ran; empty if that is not recorded
 
@@ -50,7 +50,7 @@ def build(params: Params, results: Results) -> dict[str, Any]:
     # NaN is how pandas reads an empty cell: a length that the published report does not have.
     rows = results.comparison.astype(object).where(results.comparison.notna(), None).to_dict("records")
     findings = [find(row, results.curves["{model}-{length}".format(**row)], sequence) for row in rows]
-    losses = results.gan_losses.set_index("epoch")
+    losses = results.gan_losses.groupby("epoch").mean()
     return {
         "seed": params.seed,
         "s": sequence,
@@ -71,6 +71,7 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         "guess_loss": log(CLASSES),
         "gan": results.gan_metrics,
         "layers": results.gan_layers.to_dict("records"),
+        "parameters": results.gan_layers.groupby("network")["parameters"].sum().to_dict(),
         "discriminator_course": loss_course(losses["discriminator"], falls_first=True),
         "generator_course": loss_course(losses["generator"], falls_first=False),
         "grids": [_grid(epoch) for epoch in results.grid_epochs],
@@ -78,8 +79,8 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         "walk": results.walk.to_dict("records"),
         "classifier": results.classifier,
         "q": params.quality,
-        "quality": results.quality.to_dict("records"),
-        "fids": (fids := results.quality_by_epoch.to_dict("records")),
+        "quality": results.quality.groupby("images", sort=False).mean().reset_index().to_dict("records"),
+        "fids": (fids := results.quality_by_epoch.groupby("epoch").mean().reset_index().to_dict("records")),
         "best": min(fids, key=lambda row: row["fid"]),
         "machine": results.machine,
     }

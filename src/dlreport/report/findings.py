@@ -2,20 +2,20 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import mean, median_high
 from typing import Any
 
 import pandas as pd
 
 from dlreport.config import Sequence
-from dlreport.evaluation.curves import late_gain, over_replicates, steps_to_reach, window_spread
+from dlreport.evaluation.curves import CONVERGED, late_gain, over_replicates, steps_to_reach, window_spread
 
-CONVERGED = 0.99  # window accuracy from which a run is said to have reached the optimum
 NOT_RETAINED = 0.2  # the report's own line: below it the first digit is not retained (claim 3)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one cell of the table shows."""
+    """What one cell of the table shows, over its replicates."""
 
     model: str
     length: int
@@ -23,8 +23,11 @@ class Finding:
     test: float
     test_low: float
     test_high: float
-    outcome: str  # solved: at the optimum; partly: better than the report's line; lost: below it
-    reached: int | None  # step by which a window's accuracy was CONVERGED
+    solved: float  # share of the replicates
+    outcome: str  # solved: all at the optimum; partly: better than the report's line; lost: below it
+    reached: (
+        int | None
+    )  # step by which a window's accuracy was CONVERGED, the replicates' median; None if one never was
     spread: float
     gain: float
     loss_first: float
@@ -32,8 +35,8 @@ class Finding:
     loss_last: float
 
 
-def outcome(train: float, test: float) -> str:
-    if min(train, test) >= CONVERGED:
+def outcome(solved: float, test: float) -> str:
+    if solved == 1:
         return "solved"
     return "lost" if test < NOT_RETAINED else "partly"
 
@@ -41,6 +44,7 @@ def outcome(train: float, test: float) -> str:
 def find(row: dict[str, Any], curve: pd.DataFrame, settings: Sequence) -> Finding:
     """From a row of the comparison table and the cell's curve, by replicate."""
     loss = over_replicates(curve).set_index("step")["loss_mean"]
+    reached = steps_to_reach(curve, CONVERGED)
     return Finding(
         model=row["model"],
         length=row["length"],
@@ -48,10 +52,11 @@ def find(row: dict[str, Any], curve: pd.DataFrame, settings: Sequence) -> Findin
         test=row["test_accuracy"],
         test_low=row["test_accuracy_low"],
         test_high=row["test_accuracy_high"],
-        outcome=outcome(row["train_accuracy_mean"], row["test_accuracy"]),
-        reached=steps_to_reach(curve, CONVERGED),
-        spread=window_spread(curve, settings.average_from),
-        gain=late_gain(curve, settings.average_from),
+        solved=row["solved"],
+        outcome=outcome(row["solved"], row["test_accuracy"]),
+        reached=None if None in reached else int(median_high(reached)),
+        spread=mean(window_spread(curve, settings.average_from)),
+        gain=mean(late_gain(curve, settings.average_from)),
         loss_first=loss.iloc[0],
         loss_tenth=loss[loss.index >= settings.steps // 10].iloc[0],
         loss_last=loss.iloc[-1],
