@@ -27,12 +27,28 @@ class LSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [B, T, D] -> logits [B, O], differentiable by autograd."""
-        H = self.W_h.shape[0]
-        h = c = x.new_zeros(x.shape[0], H)
+        h, c = self.start(len(x))
         for x_t in x.unbind(1):  # unbind, not x[:, t]: indexing makes autograd's backward quadratic in T
-            z = x_t @ self.W_x + h @ self.W_h + self.b
-            i, f, o = torch.sigmoid(z[:, : 3 * H]).chunk(3, dim=1)
-            g = torch.tanh(z[:, 3 * H :])
-            c = g * i + c * f
-            h = torch.tanh(c) * o
+            h, c = self.step(c, *self.gates(x_t, h))
+        return self.logits(h)
+
+    def start(self, batch: int) -> tuple[Tensor, Tensor]:
+        """h_0 and c_0, each [B, H]."""
+        zeros = self.W_h.new_zeros(batch, len(self.W_h))
+        return zeros, zeros
+
+    def gates(self, x_t: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """x_t [B, D], h_{t-1} [B, H] -> i, f, o, g of the step, each [B, H]."""
+        H = len(self.W_h)
+        z = x_t @ self.W_x + h @ self.W_h + self.b
+        return *torch.sigmoid(z[:, : 3 * H]).chunk(3, dim=1), torch.tanh(z[:, 3 * H :])
+
+    @staticmethod
+    def step(c: Tensor, i: Tensor, f: Tensor, o: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+        """c_{t-1} and the step's gates -> h_t and c_t, each [B, H]."""
+        c = g * i + c * f
+        return torch.tanh(c) * o, c
+
+    def logits(self, h: Tensor) -> Tensor:
+        """h_T [B, H] -> logits [B, O]."""
         return h @ self.W_ph + self.b_p

@@ -25,7 +25,19 @@ class VanillaRNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [B, T, D] -> logits [B, O], differentiable by autograd."""
-        h = x.new_zeros(x.shape[0], self.W_hh.shape[0])
+        h = self.start(len(x))
         for x_t in x.unbind(1):  # unbind, not x[:, t]: indexing makes autograd's backward quadratic in T
-            h = torch.tanh(x_t @ self.W_hx + h @ self.W_hh + self.b_h)
+            h = self.step(x_t, h)
+        return self.logits(h)
+
+    def start(self, batch: int) -> Tensor:
+        """h_0 [B, H]."""
+        return self.W_hh.new_zeros(batch, len(self.W_hh))
+
+    def step(self, x_t: Tensor, h: Tensor) -> Tensor:
+        """x_t [B, D], h_{t-1} [B, H] -> h_t [B, H]."""
+        return torch.tanh(x_t @ self.W_hx + h @ self.W_hh + self.b_h)
+
+    def logits(self, h: Tensor) -> Tensor:
+        """h_T [B, H] -> logits [B, O]."""
         return h @ self.W_ph + self.b_o
