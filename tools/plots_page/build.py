@@ -1,8 +1,8 @@
-"""Write .dvc/plots/page.html, the template of `dvc plots show` and `dvc plots diff`: `python tools/plots_page/build.py`.
+"""Write .dvc/plots/page.html, the template of `dvc plots show` and `dvc plots diff`.
 
-DVC's own page loads Vega from the network at `{scripts}`. Here page.html has that place, and is filled with the same
-versions from npm, so that the page needs no network, wherever it is written to or sent. DVC reads one file: so what is
-built is in git. To be run when page.html changes, or the versions that DVC names.
+DVC's own page loads Vega from the network, by what DVC puts at `{scripts}`. Here page.html has that place filled with
+the same versions from npm, so that the page needs no network, wherever it is written or sent. DVC reads one file, hence
+one is built, and is in git. Run `python tools/plots_page/build.py` when page.html changes, or the versions DVC names.
 """
 
 import hashlib
