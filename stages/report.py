@@ -40,9 +40,10 @@ def main() -> None:
     def read(source: str) -> bytes:
         return (REPORT / source).read_bytes()
 
+    generator = read_json(Path("models/explorer.json"))
     text = markdown(build(params, results))
     write_text(REPORT / "report.md", text)
-    write_text(REPORT / "index.html", page(text, read, "../manifest/index.html"))
+    write_text(REPORT / "index.html", page(text, read, generator, "../manifest/index.html"))
 
 
 if __name__ == "__main__":

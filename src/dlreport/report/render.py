@@ -2,14 +2,19 @@
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.anchors import anchors_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+EXPLORER = "<!-- explorer -->"  # where the page draws images, a paragraph of the Markdown
 
 
 def _fixed(value: float | None, digits: int = 4) -> str:
@@ -42,17 +47,21 @@ def markdown(context: dict[str, Any]) -> str:
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"(\S) {2,}", r"\1 ", text))
 
 
-def page(source: str, picture: Callable[[str], bytes], appendix: str = "") -> str:
+def page(
+    source: str, picture: Callable[[str], bytes], generator: dict[str, Any] | None = None, appendix: str = ""
+) -> str:
     """Markdown with $LaTeX$ as one HTML page: formulas as MathML, pictures inside, nothing fetched from anywhere.
 
-    `picture(path)` gives the content of a PNG by its path in the Markdown. `appendix`, the address of another page, is
-    shown at the end if it is there when this one is read.
+    `picture(path)` gives the content of a PNG by its path in the Markdown. `generator`, as explorer.encode makes it, is
+    put inside too, and drawn from at the mark in the Markdown. `appendix`, the address of another page, is shown at the
+    end if it is there when this one is read.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     parser.use(
         dollarmath_plugin,
         renderer=lambda latex, options: convert(latex, display="block" if options["display_mode"] else "inline"),
     )
+    parser.use(anchors_plugin, max_level=3)
 
     def image(self, tokens, index, options, env):
         token = tokens[index]
@@ -63,9 +72,24 @@ def page(source: str, picture: Callable[[str], bytes], appendix: str = "") -> st
         return self.renderToken(tokens, index, options, env)
 
     parser.add_render_rule("image", image)
-    title = source.partition("\n")[0].removeprefix("# ")
+    parser.add_render_rule("table_open", lambda *_: '<div class="table"><table>\n')
+    parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    tokens, env = parser.parse(source), {}
     environment = _environment(autoescape=True)
-    css = environment.loader.get_source(environment, "page.css")[0]
+    explorer = environment.get_template("explorer.html.j2").render(generator=generator) if generator else ""
     return environment.get_template("page.html.j2").render(
-        title=title, css=css, body=parser.render(source), appendix=appendix
+        title=source.partition("\n")[0].removeprefix("# "),
+        contents=_contents(tokens),
+        body=parser.renderer.render(tokens, parser.options, env).replace(parser.render(EXPLORER), explorer),
+        appendix=appendix,
     )
+
+
+def _contents(tokens: Sequence[Token]) -> list[dict[str, Any]]:
+    """The headings of level 2 with their anchors, and under each those of level 3."""
+    contents = []
+    for token, inline in pairwise(tokens):
+        if token.type == "heading_open" and token.tag != "h1":
+            entry = {"anchor": token.attrs["id"], "title": inline.content, "parts": []}
+            (contents if token.tag == "h2" else contents[-1]["parts"]).append(entry)
+    return contents
