@@ -1,4 +1,5 @@
 // The generator in the browser: images on a walk between two latent vectors.
+"use strict";
 {
   const SIDE = 28;
   const STRIP = 9;

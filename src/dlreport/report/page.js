@@ -1,4 +1,5 @@
 // What the page does beyond reading: light or dark, contents, pictures that enlarge, tables that sort.
+"use strict";
 {
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
