@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from cell import parse_cell
 from dlreport import figures
 from dlreport.config import load_params
 from dlreport.evaluation.accuracy import evaluate_sequence
-from dlreport.evaluation.curves import CONVERGED
 from dlreport.io import read_csv, read_json, read_tensors, write_csv, write_figure, write_metrics
 from stage import run
 
@@ -20,18 +17,11 @@ def main() -> None:
 
     test = evaluate_sequence(cell, read_tensors(Path(f"models/sequence/{cell}.pt")), settings, params.seed)
 
-    replicates = pd.DataFrame(
-        {
-            "train_accuracy_mean": read_json(Path(f"metrics/sequence/train/{cell}.json"))["train_accuracy_mean"],
-            "test_accuracy": test.large,
-            "test_accuracy_report_batch": test.report_batch,
-        }
-    )
-    replicates["solved"] = (replicates[["train_accuracy_mean", "test_accuracy"]] >= CONVERGED).all(axis=1)
+    train = read_json(Path(f"metrics/sequence/train/{cell}.json"))["train_accuracy_mean"]
+    replicates = test.table(train)
     means = {name: float(replicates[name].mean()) for name in ("train_accuracy_mean", "test_accuracy", "solved")}
     write_metrics(Path(f"metrics/sequence/{cell}.json"), means)
-    table = replicates.assign(solved=replicates["solved"].astype(int), test_sequences=test.sequences)
-    write_csv(Path(f"plots/sequence/replicates/{cell}.csv"), table.rename_axis("replicate").reset_index())
+    write_csv(Path(f"plots/sequence/replicates/{cell}.csv"), replicates)
     curve = read_csv(Path(f"plots/sequence/curves/{cell}.csv"))
     write_figure(Path(f"plots/sequence/training/{cell}.png"), figures.training_curves(curve, cell.model, cell.length))
 

@@ -31,6 +31,11 @@ def main() -> None:
         classifier=read_json(Path("metrics/classifier.json")),
         quality=read_csv(GAN / "quality.csv"),
         quality_by_epoch=read_csv(GAN / "quality_by_epoch.csv"),
+        claims=read_csv(Path("plots/claims.csv")),
+        longer=read_csv(Path("plots/longer/replicates.csv")),
+        ablation=read_csv(Path("plots/ablation/comparison.csv")),
+        gradients=read_csv(Path("plots/gradients/by_time_step.csv")),
+        frozen_gates=read_csv(Path("plots/gradients/frozen_gates.csv")),
         machine=common(runs),
     )
     list_of_runs = table(runs)

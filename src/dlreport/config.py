@@ -49,13 +49,25 @@ class SequenceTest(Section):
     confidence: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 
+def _leave_steps_to_average(section: str, steps: int, average_from: int) -> None:
+    # The last step is left out of the mean, so one step must remain before it.
+    if average_from >= steps - 1:
+        raise ValueError(f"{section}.average_from ({average_from}) must be below {section}.steps - 1 ({steps - 1})")
+
+
+Length = Annotated[int, Field(ge=2, le=1000)]
+Lengths = Annotated[list[Length], Field(min_length=1), AfterValidator(_unique)]
+Steps = Annotated[int, Field(ge=2, le=10**9)]
+Replicates = Annotated[int, Field(ge=1, le=1000)]
+
+
 class Sequence(Section):
     models: Annotated[list[ModelName], Field(min_length=1), AfterValidator(_unique)]
-    lengths: Annotated[list[Annotated[int, Field(ge=2, le=1000)]], Field(min_length=1), AfterValidator(_unique)]
-    replicates: Annotated[int, Field(ge=1, le=1000)]
+    lengths: Lengths
+    replicates: Replicates
     hidden_dim: Annotated[int, Field(ge=1, le=2**12)]
     initialisation: Initialisation
-    steps: Annotated[int, Field(ge=2, le=10**9)]
+    steps: Steps
     batch_size: Annotated[int, Field(ge=1, le=2**16)]
     optimizer: Optimizer
     learning_rate: Rate
@@ -67,12 +79,53 @@ class Sequence(Section):
 
     @model_validator(mode="after")
     def _average_has_steps(self) -> "Sequence":
-        # The last step is left out of the mean, so one step must remain before it.
-        if self.average_from >= self.steps - 1:
-            raise ValueError(
-                f"sequence.average_from ({self.average_from}) must be below sequence.steps - 1 ({self.steps - 1})"
-            )
+        _leave_steps_to_average("sequence", self.steps, self.average_from)
         return self
+
+
+class Longer(Section):
+    """The VanillaRNN's training of claim 2, otherwise as `sequence` says."""
+
+    length: Length
+    steps: Steps
+    average_from: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _average_has_steps(self) -> "Longer":
+        _leave_steps_to_average("longer", self.steps, self.average_from)
+        return self
+
+
+class Change(Section):
+    """What a variant of the ablation changes in `sequence`."""
+
+    initialisation: Initialisation | None = None
+    optimizer: Optimizer | None = None
+    clip: Clip | None = None
+
+
+class Ablation(Section):
+    """The VanillaRNN with one thing changed at a time, otherwise as `sequence` says."""
+
+    lengths: Lengths
+    replicates: Replicates
+    steps: Steps
+    average_from: Annotated[int, Field(ge=0)]
+    variants: Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
+    changes: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], Change]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Ablation":
+        _leave_steps_to_average("ablation", self.steps, self.average_from)
+        if unknown := set(self.variants) - self.changes.keys():
+            raise ValueError(f"ablation.variants names {sorted(unknown)[0]!r}, which ablation.changes does not define")
+        return self
+
+    def settings(self, sequence: Sequence, variant: str) -> Sequence:
+        """`sequence` as this variant trains."""
+        own = {name: getattr(self, name) for name in ("replicates", "steps", "average_from")}
+        change = self.changes[variant]
+        return sequence.model_copy(update={**own, **{name: getattr(change, name) for name in change.model_fields_set}})
 
 
 class Average(Section):
@@ -135,6 +188,8 @@ class Params(Section):
     checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
     mnist: Mnist
     sequence: Sequence
+    longer: Longer
+    ablation: Ablation
     gan: Gan
     classifier: Classifier
     quality: Quality

@@ -1,6 +1,7 @@
 """The report's figures, drawn by matplotlib. Every function returns a Figure; saving it is io's business."""
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -131,4 +132,53 @@ def image_grid(pixels: np.ndarray, title: str, labels: Sequence[str] = ()) -> Fi
     centres = (np.arange(len(labels)) + 0.5) * width / max(len(labels), 1)
     axes.set_xticks(centres, labels, fontsize=8)
     axes.tick_params(length=0)
+    return figure
+
+
+WHEN = {"start": "#999999", "halfway": "#66a61e", "end": "#7570b3"}
+
+
+def _by_time_step(table: pd.DataFrame, lines: dict[str, tuple[str, str]], y_label: str, scale: str) -> Figure:
+    """A row of panels for each length, one for each model; `lines`: columns of the table, their label and style."""
+    lengths, models = sorted(table["length"].unique()), list(table["model"].unique())
+    figure = Figure(figsize=(5 * len(models), 2.5 * len(lengths)), layout="constrained")
+    panels = figure.subplots(len(lengths), len(models), squeeze=False, sharey="row")
+    for row, length in zip(panels, lengths, strict=True):
+        for axes, model in zip(row, models, strict=True):
+            cell = table[(table["length"] == length) & (table["model"] == model)]
+            for (when, colour), (name, (label, style)) in product(WHEN.items(), lines.items()):
+                found = cell[cell["when"] == when]
+                if name in found and found[name].notna().any():
+                    _replicates(axes, found, "t", name, colour, f"{when}, {label}", linestyle=style)
+            axes.set_yscale(scale)
+            _grid(axes, "time step t", y_label if axes is row[0] else "", f"{model}, length {length}")
+            axes.legend(fontsize=7)
+    return figure
+
+
+def gradients(table: pd.DataFrame) -> Figure:
+    """Norm of a sequence's d loss / d h_t, and d loss / d c_t of the LSTM, by time step: before, half-way and after."""
+    lines = {"gradient": ("h", "-"), "gradient_cell": ("c", ":")}
+    return _by_time_step(table, lines, "norm of the gradient", "log")
+
+
+def saturation(table: pd.DataFrame) -> Figure:
+    """Shares of saturated tanh units, and of gates, by time step: before, half-way and after training."""
+    lines = {"saturated_tanh": ("tanh", "-"), "saturated_gates": ("gates", ":")}
+    return _by_time_step(table, lines, "saturated share", "linear")
+
+
+def ablation(curves: dict[tuple[str, int], pd.DataFrame]) -> Figure:
+    """Accuracy by step of the VanillaRNN's variants, a panel for each length; curves keyed by (variant, length)."""
+    lengths = sorted({length for _, length in curves})
+    figure = Figure(figsize=(4.2 * len(lengths), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(lengths), squeeze=False, sharey=True)[0]
+    for axes, length in zip(panels, lengths, strict=True):
+        variants = [variant for variant, at in curves if at == length]
+        for index, variant in enumerate(variants):
+            label = variant.replace("_", " ")
+            _replicates(axes, curves[variant, length], "step", "accuracy_mean", f"C{index}", label)
+        axes.set_ylim(-0.02, 1.02)
+        _grid(axes, "training step", "accuracy" if axes is panels[0] else "", f"VanillaRNN, length {length}")
+    panels[-1].legend(loc="center right", fontsize=7)
     return figure

@@ -5,10 +5,12 @@ Shapes: R replicates, N sequences.
 
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 
 from dlreport.config import Sequence
 from dlreport.data import palindromes
+from dlreport.evaluation.curves import CONVERGED
 from dlreport.models.head import accuracy
 from dlreport.streams import stream
 from dlreport.training.sequence import Cell, build_model
@@ -23,6 +25,19 @@ class TestAccuracy:
     report_batch: list[float]
     large: list[float]
     sequences: int
+
+    def table(self, train: list[float]) -> pd.DataFrame:
+        """A row per replicate, with its mean training accuracy, and whether it is solved: both at CONVERGED."""
+        table = pd.DataFrame(
+            {
+                "train_accuracy_mean": train,
+                "test_accuracy": self.large,
+                "test_accuracy_report_batch": self.report_batch,
+                "test_sequences": self.sequences,
+            }
+        )
+        solved = (table[["train_accuracy_mean", "test_accuracy"]] >= CONVERGED).all(axis=1)
+        return table.assign(solved=solved.astype(int)).rename_axis("replicate").reset_index()
 
 
 @torch.no_grad()

@@ -14,11 +14,13 @@ def wilson(successes: float, trials: int, confidence: float) -> tuple[float, flo
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def mean_interval(values: list[float], confidence: float) -> tuple[float, float]:
-    """Student's t interval of the mean of replicates, cut to [0, 1]; NaN for a single one, which says nothing of it."""
+def mean_interval(
+    values: list[float], confidence: float, bounds: tuple[float, float] = (0.0, 1.0)
+) -> tuple[float, float]:
+    """Student's t interval of the mean of replicates, cut to the bounds; NaN for one alone: it says nothing of it."""
     from scipy.stats import t  # here, as its import takes a second
 
     if len(values) < 2:
         return nan, nan
     half = t.ppf((1 + confidence) / 2, len(values) - 1) * stdev(values) / sqrt(len(values))
-    return max(0.0, mean(values) - half), min(1.0, mean(values) + half)
+    return max(bounds[0], mean(values) - half), min(bounds[1], mean(values) + half)

@@ -11,6 +11,7 @@ from dlreport.evaluation.curves import CONVERGED, loss_course
 from dlreport.report.findings import NOT_RETAINED, conclude, find, slows_with_length
 
 CLASSES = 10  # digits
+SHOWN = {"sequence", "longer", "ablation", "gan", "classifier", "quality"}  # sections of params.yaml
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Results:
     classifier: dict[str, Any]
     quality: pd.DataFrame  # rows for generator, average, training images, by replicate
     quality_by_epoch: pd.DataFrame
+    claims: pd.DataFrame  # a row per statement
+    longer: pd.DataFrame  # a row per replicate
+    ablation: pd.DataFrame  # a row per variant, length and replicate
+    gradients: pd.DataFrame  # by model, length, replicate, when, and time step t
+    frozen_gates: pd.DataFrame  # accuracy by length and replicate
     machine: dict[str, str]  # on which the training stages ran; empty if that is not recorded
 
 
@@ -45,6 +51,25 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def _ablation_means(table: pd.DataFrame) -> dict[str, dict[int, dict[str, float]]]:
+    """Test accuracy and share of solved replicates, by variant and length."""
+    means = table.groupby(["variant", "length"], sort=False)[["test_accuracy", "solved"]].mean()
+    return {variant: group.droplevel(0).to_dict("index") for variant, group in means.groupby(level=0, sort=False)}
+
+
+def _at_the_ends(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """By model and length, after training: the gradient at the first step over that at the last, and saturation."""
+    end = table[table["when"] == "end"]
+    rows = []
+    for (model, length), cell in end.groupby(["model", "length"], sort=False):
+        means = cell.groupby("t").mean(numeric_only=True)
+        carried = "gradient_cell" if model == "LSTM" else "gradient"
+        share = means[carried].iloc[0] / means[carried].iloc[-1]
+        row = {"model": model, "length": length, "share": share, "saturated_tanh": means["saturated_tanh"].mean()}
+        rows.append(row | {"saturated_gates": means["saturated_gates"].mean() if model == "LSTM" else None})
+    return rows
+
+
 def build(params: Params, results: Results) -> dict[str, Any]:
     sequence = params.sequence
     # NaN is how pandas reads an empty cell: a length that the published report does not have.
@@ -55,9 +80,7 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         "seed": params.seed,
         "s": sequence,
         "g": params.gan,
-        "settings": _flat(
-            {"seed": params.seed, **params.model_dump(include={"sequence", "gan", "classifier", "quality"})}
-        ),
+        "settings": _flat({"seed": params.seed, **params.model_dump(include=SHOWN, exclude_unset=True)}),
         "published": results.published,
         "rows": sorted(rows, key=lambda row: row["length"]),
         "findings": findings,
@@ -82,5 +105,13 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         "quality": results.quality.groupby("images", sort=False).mean().reset_index().to_dict("records"),
         "fids": (fids := results.quality_by_epoch.groupby("epoch").mean().reset_index().to_dict("records")),
         "best": min(fids, key=lambda row: row["fid"]),
+        "claims": {claim: group.to_dict("records") for claim, group in results.claims.groupby("claim")},
+        "verdicts": results.claims["verdict"].value_counts().to_dict(),
+        "longer": params.longer,
+        "longer_runs": results.longer.to_dict("records"),
+        "ablation": params.ablation,
+        "ablation_means": _ablation_means(results.ablation),
+        "gradients": _at_the_ends(results.gradients),
+        "frozen": results.frozen_gates.groupby("length")["accuracy"].mean().to_dict(),
         "machine": results.machine,
     }

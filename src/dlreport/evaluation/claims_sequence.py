@@ -1,0 +1,222 @@
+"""Claims 1 to 4, of the sequence models, and the published numbers. Report, part 1, "Claims made in the text"."""
+
+from math import inf
+
+import numpy as np
+import pandas as pd
+
+from dlreport.evaluation.curves import CONVERGED, late_gain
+from dlreport.evaluation.evidence import Evidence, Found
+from dlreport.evaluation.verdicts import Outcome, another_run, between, less, most, rising
+
+EARLY = 0.1  # of the training: "within few steps", "quickly"
+RETAINED = 0.2  # the report's own line in the test
+AROUND = (0.10, 0.14)  # "around 0.12", to the last digit given
+GUESS = (0.09, 0.11)  # a guess is right in 0.1; a difference of 0.01 would be of no use
+KNEE = (2_500, 10_000)  # "about step 5,000": within a factor of two
+STILL = 0.02  # a loss that moves by less than this share has converged
+MOST = "Wilson's interval of the share of runs, against a half"
+
+
+def knee(curve: pd.DataFrame) -> list[float]:
+    """Of each replicate the step at which two straight lines, one before and one after it, fit the loss best."""
+    steps = []
+    for _, one in curve.groupby("replicate"):
+        x, y = one["step"].to_numpy(dtype=float), one["loss_mean"].to_numpy()
+        errors = {
+            x[k]: sum(np.polyfit(x[part], y[part], 1, full=True)[1].sum() for part in (slice(k), slice(k, None)))
+            for k in range(3, len(x) - 3)
+        }
+        steps.append(min(errors, key=errors.get, default=inf))
+    return steps
+
+
+def still_falling(curve: pd.DataFrame, average_from: int) -> list[float]:
+    """Of each replicate by which share the loss falls between the halves of the steps from `average_from` on."""
+    shares = []
+    for _, one in curve[curve["step"] >= average_from].groupby("replicate"):
+        loss, half = one["loss_mean"], len(one) // 2
+        shares.append(float(1 - loss[half:].mean() / loss[:half].mean()) if half else 0.0)
+    return shares
+
+
+def _solved(e: Evidence, cell: tuple[str, int], words: str) -> tuple[str, str, str, Outcome]:
+    test = f"accuracy {CONVERGED} or more at the end of training and in the test; {MOST}"
+    return (
+        f"{cell[0]}, length {cell[1]}: {words}",
+        test,
+        "as good as 1 on a batch of 128",
+        most([bool(solved) for solved in e.column(cell, "solved")], e.confidence),
+    )
+
+
+def _early(e: Evidence, cell: tuple[str, int], words: str) -> tuple[str, str, str, Outcome]:
+    limit = EARLY * e.params.sequence.steps
+    test = f"a window of steps at {CONVERGED} by step {limit:,.0f}; {MOST}"
+    found = most([step <= limit for step in e.reached(cell)], e.confidence)
+    return f"{cell[0]}, length {cell[1]}: {words}", test, "a tenth of the training", found
+
+
+def _steadier(e: Evidence, length: int) -> tuple[str, str, str, Outcome]:
+    test = f"standard deviation of the windows' accuracy from step {e.params.sequence.average_from:,} on; Mann-Whitney"
+    spreads = less(e.spread(("LSTM", length)), e.spread(("VanillaRNN", length)), e.confidence)
+    return f"length {length}: the LSTM fluctuates less than the VanillaRNN", test, "both are at rest", spreads
+
+
+def numbers(e: Evidence) -> Found:
+    published = e.published["sequence"]["mean_accuracy_steps_40000_50000"]
+    for cell in e.replicates:
+        if (value := published.get(cell[0], {}).get(cell[1])) is not None:
+            yield (
+                f"{cell[0]}, length {cell[1]}: the published mean accuracy could be one of our runs",
+                "Student's t interval of prediction of one more run",
+                "one published run",
+                another_run(e.column(cell, "train_accuracy_mean"), value, e.confidence),
+            )
+
+
+def length_5(e: Evidence) -> Found:
+    cells = [cell for cell in e.replicates if cell[1] == 5]
+    for cell in cells:
+        yield _solved(e, cell, "reaches the optimum")
+        yield _early(e, cell, "within few steps")
+    if len(cells) == 2:
+        yield _steadier(e, 5)
+
+
+def length_10(e: Evidence) -> Found:
+    lstm, vanilla = ("LSTM", 10), ("VanillaRNN", 10)
+    settings = e.params.sequence
+    if lstm in e.replicates:
+        yield _solved(e, lstm, "converges to 1")
+        yield _early(e, lstm, "quickly")
+        if ("LSTM", 5) in e.replicates:
+            yield (
+                "LSTM: larger fluctuation at length 10 than at 5",
+                f"standard deviation of the windows' accuracy from step {settings.average_from:,} on; Mann-Whitney",
+                "both are at rest",
+                less(e.spread(("LSTM", 5)), e.spread(lstm), e.confidence),
+            )
+    if vanilla in e.replicates:
+        curve = e.curves[vanilla]
+        yield (
+            "VanillaRNN, length 10: the loss falls fast at first and slows from about step 5,000",
+            f"where two straight lines fit the loss best: between {KNEE[0]:,} and {KNEE[1]:,}; {MOST}",
+            '"about": within a factor of two',
+            most([KNEE[0] <= step <= KNEE[1] for step in knee(curve)], e.confidence),
+        )
+        yield (
+            "VanillaRNN, length 10: the accuracy keeps rising",
+            f"gain between the halves of the steps from {settings.average_from:,} on, above 0; Student's t",
+            "the part of which the report gives the mean",
+            between(late_gain(curve, settings.average_from), 0, inf, e.confidence),
+        )
+    longer = e.params.longer
+    yield (
+        f"VanillaRNN, length {longer.length}: with {longer.steps:,} steps it converges to 1",
+        f"accuracy {CONVERGED} or more from step {longer.average_from:,} on and in the test; {MOST}",
+        "the last fifth, as above",
+        most([bool(solved) for solved in e.longer["solved"]], e.confidence),
+    )
+
+
+def lengths_15_and_20(e: Evidence) -> Found:
+    settings = e.params.sequence
+    for length in (15, 20):
+        cell = ("VanillaRNN", length)
+        if cell in e.replicates:
+            ends = e.curves[cell].groupby("replicate")["loss_mean"].agg(["first", "last"])
+            yield (
+                f"VanillaRNN, length {length}: the loss falls",
+                f"first window above the last, in each run; {MOST}",
+                "any fall",
+                most((ends["first"] > ends["last"]).tolist(), e.confidence),
+            )
+            yield (
+                f"VanillaRNN, length {length}: the loss converges (at {ends['last'].mean():.3g})",
+                f"fall between the halves from step {settings.average_from:,} on, within {STILL:.0%}; Student's t",
+                "a loss at rest",
+                between(still_falling(e.curves[cell], settings.average_from), -STILL, STILL, e.confidence),
+            )
+            yield (
+                f"VanillaRNN, length {length}: the accuracy stays around 0.12",
+                f"mean training accuracy at the end between {AROUND[0]} and {AROUND[1]}; Student's t",
+                "0.12, give or take two in the last digit",
+                between(e.column(cell, "train_accuracy_mean"), *AROUND, e.confidence),
+            )
+            yield (
+                f"VanillaRNN, length {length}: below {RETAINED} in the test",
+                f"test accuracy below {RETAINED}; Student's t",
+                "the report's own line",
+                between(e.column(cell, "test_accuracy"), 0, RETAINED, e.confidence),
+            )
+            yield (
+                f"VanillaRNN, length {length}: it does not retain the sequence",
+                f"test accuracy between {GUESS[0]} and {GUESS[1]}, that of a guess; Student's t",
+                "a hundredth more would be of no use, but would be something retained",
+                between(e.column(cell, "test_accuracy"), *GUESS, e.confidence),
+            )
+        if ("LSTM", length) in e.replicates:
+            yield _solved(e, ("LSTM", length), "ends almost perfect")
+    groups = [e.reached(cell) for cell in sorted(e.replicates, key=lambda cell: cell[1]) if cell[0] == "LSTM"]
+    if groups:
+        yield (
+            "LSTM: convergence slows as the length grows",
+            f"steps to a window at {CONVERGED}, by length; Kendall's tau",
+            "a trend over all lengths",
+            rising(groups, e.confidence),
+        )
+
+
+def conclusion(e: Evidence) -> Found:
+    lengths = sorted({length for _, length in e.replicates})
+    both = [length for length in lengths if {("LSTM", length), ("VanillaRNN", length)} <= e.replicates.keys()]
+    if not both:
+        return
+    longest = both[-1]
+    end = e.gradients[(e.gradients["length"] == longest) & (e.gradients["when"] == "end")]
+    first = end[end["t"] == 1].set_index(["model", "replicate"])
+    last = end[end["t"] == end["t"].max()].set_index(["model", "replicate"])
+    share = first["gradient"] / last["gradient"]
+    cell_share = first["gradient_cell"] / last["gradient_cell"]
+    yield (
+        f"the LSTM overcomes the vanishing gradient (length {longest}, after training)",
+        "d loss / d c at the first step over that at the last, against the VanillaRNN's of h; Mann-Whitney",
+        "the way on which each carries its memory",
+        less(share["VanillaRNN"].tolist(), cell_share["LSTM"].tolist(), e.confidence),
+    )
+    yield (
+        f"the VanillaRNN's gradient vanishes (length {longest}, after training)",
+        f"d loss / d h at the first step less than a hundredth of that at the last; {MOST}",
+        "two orders of magnitude",
+        most([value < 0.01 for value in share["VanillaRNN"]], e.confidence),
+    )
+    solved = {model: _longest_solved(e, model, both) for model in ("LSTM", "VanillaRNN")}
+    yield (
+        "the LSTM retains dependencies longer",
+        f"of each replicate the greatest length among {', '.join(map(str, both))} that it solves; Mann-Whitney",
+        "0 if none",
+        less(solved["VanillaRNN"], solved["LSTM"], e.confidence),
+    )
+    frozen = e.frozen_gates[e.frozen_gates["length"] == longest]["accuracy"].tolist()
+    yield (
+        f"the LSTM controls the flow of information by its gates (length {longest})",
+        "accuracy with every gate held at its mean, below a half; Student's t",
+        "what gates that do not react can still do",
+        between(frozen, 0, 0.5, e.confidence),
+    )
+    for length in both:
+        yield (
+            f"length {length}: the LSTM converges faster",
+            f"steps to a window at {CONVERGED}; Mann-Whitney",
+            "never is the slowest",
+            less(e.reached(("LSTM", length)), e.reached(("VanillaRNN", length)), e.confidence),
+        )
+    for length in both:
+        if length != 5:  # that is part of claim 1
+            yield _steadier(e, length)
+
+
+def _longest_solved(e: Evidence, model: str, lengths: list[int]) -> list[float]:
+    table = pd.DataFrame({length: e.column((model, length), "solved") for length in lengths})
+    return [max((length for length in lengths if row[length]), default=0) for _, row in table.iterrows()]

@@ -1,0 +1,57 @@
+"""What the claims are checked by, and what comes of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import pandas as pd
+
+from dlreport.config import Params
+from dlreport.evaluation.curves import CONVERGED, steps_to_reach, window_spread
+from dlreport.evaluation.verdicts import Outcome
+
+Found = Iterator[tuple[str, str, str, Outcome]]  # a statement, its test, why that test, and what came of it
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One testable part of a claim, and what the numbers say of it."""
+
+    claim: int  # 1 to 7 as in the report; 0 for its numbers
+    statement: str
+    test: str  # the statistic and its threshold
+    why: str  # this threshold
+    verdict: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the other stages found. Cells are (model, length); tables have a row per replicate or are by replicate."""
+
+    params: Params
+    published: dict[str, Any]
+    replicates: dict[tuple[str, int], pd.DataFrame]
+    curves: dict[tuple[str, int], pd.DataFrame]
+    longer: pd.DataFrame
+    gradients: pd.DataFrame
+    frozen_gates: pd.DataFrame
+    losses: pd.DataFrame
+    quality: pd.DataFrame
+    quality_by_epoch: pd.DataFrame
+    interpolation: dict[str, float]
+
+    @property
+    def confidence(self) -> float:
+        return self.params.sequence.test.confidence
+
+    def column(self, cell: tuple[str, int], name: str) -> list[float]:
+        return self.replicates[cell][name].tolist()
+
+    def reached(self, cell: tuple[str, int]) -> list[float]:
+        """Of each replicate the step by which a window's accuracy was CONVERGED, infinite if none was."""
+        return [inf if step is None else step for step in steps_to_reach(self.curves[cell], CONVERGED)]
+
+    def spread(self, cell: tuple[str, int]) -> list[float]:
+        return window_spread(self.curves[cell], self.params.sequence.average_from)

@@ -1,0 +1,91 @@
+"""Tests whose outcome is a verdict: supported, not supported or undecided.
+
+most      Something holds for a run or not. Supported if Wilson's interval of its share of the runs lies above a half,
+          not supported if below.
+between   The mean over runs lies in a range. Supported if its Student's t interval does, not supported if that
+          interval lies outside; of a single run there is none.
+less      One set of runs has smaller values than another: Mann and Whitney's exact test, one-sided. Supported, or the
+          other way round not supported, at p < 1 - confidence.
+rising    Values grow from group to group: Kendall's tau, the same way.
+another_run  A published value could be one more run of ours: Student's t interval of prediction.
+holds     What one run decides by itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, isnan, sqrt
+from statistics import mean, stdev
+
+from dlreport.evaluation.intervals import mean_interval, wilson
+
+SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    verdict: str
+    evidence: str
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _decide(low: float, high: float, at_least: float, at_most: float) -> str:
+    """Where the interval from low to high lies, against the range."""
+    if isnan(low):
+        return UNDECIDED
+    if at_least <= low and high <= at_most:
+        return SUPPORTED
+    return NOT_SUPPORTED if high < at_least or low > at_most else UNDECIDED
+
+
+def most(holds: Sequence[bool], confidence: float) -> Outcome:
+    low, high = wilson(sum(holds), len(holds), confidence)
+    return Outcome(_decide(low, high, 0.5, inf), f"{sum(holds)} of {len(holds)} runs")
+
+
+def between(values: Sequence[float], at_least: float, at_most: float, confidence: float) -> Outcome:
+    low, high = mean_interval(list(values), confidence, bounds=(-inf, inf))
+    interval = "one run" if isnan(low) else f"{_number(low)} to {_number(high)}"
+    return Outcome(_decide(low, high, at_least, at_most), f"{_number(mean(values))} ({interval})")
+
+
+def less(smaller: Sequence[float], larger: Sequence[float], confidence: float) -> Outcome:
+    """A value of infinity, as of a step that was never reached, is the largest."""
+    from scipy.stats import mannwhitneyu  # here, as its import takes a second
+
+    p = mannwhitneyu(smaller, larger, alternative="less").pvalue
+    reverse = mannwhitneyu(smaller, larger, alternative="greater").pvalue
+    verdict = SUPPORTED if p < 1 - confidence else NOT_SUPPORTED if reverse < 1 - confidence else UNDECIDED
+    medians = [sorted(values)[len(values) // 2] for values in (smaller, larger)]
+    return Outcome(verdict, f"medians {_number(medians[0])} and {_number(medians[1])}, p = {p:.2g}")
+
+
+def rising(groups: Sequence[Sequence[float]], confidence: float) -> Outcome:
+    from scipy.stats import kendalltau
+
+    order = [index for index, group in enumerate(groups) for _ in group]
+    values = [value for group in groups for value in group]
+    if len(groups) < 2 or len(values) < 3:
+        return Outcome(UNDECIDED, "too few values")
+    tau, p = kendalltau(order, values, alternative="greater")
+    reverse = kendalltau(order, values, alternative="less").pvalue
+    verdict = SUPPORTED if p < 1 - confidence else NOT_SUPPORTED if reverse < 1 - confidence else UNDECIDED
+    return Outcome(verdict, f"means {', '.join(_number(mean(group)) for group in groups)}; tau {tau:.2f}, p = {p:.2g}")
+
+
+def another_run(values: Sequence[float], published: float, confidence: float) -> Outcome:
+    from scipy.stats import t
+
+    if len(values) < 2:
+        return Outcome(UNDECIDED, f"{_number(values[0])}, one run; published {_number(published)}")
+    half = t.ppf((1 + confidence) / 2, len(values) - 1) * stdev(values) * sqrt(1 + 1 / len(values))
+    low, high = mean(values) - half, mean(values) + half
+    inside = low <= published <= high
+    evidence = f"{_number(low)} to {_number(high)}; published {_number(published)}"
+    return Outcome(SUPPORTED if inside else NOT_SUPPORTED, evidence)
+
+
+def holds(condition: bool, evidence: str) -> Outcome:
+    return Outcome(SUPPORTED if condition else NOT_SUPPORTED, evidence)
