@@ -13,7 +13,7 @@ from dlreport.evaluation.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED
 from dlreport.io import read_csv, read_json, read_yaml, write_csv, write_metrics
 from stage import run
 
-SEQUENCE, GAN, GRADIENTS = Path("plots/sequence"), Path("plots/gan"), Path("plots/gradients")
+SEQUENCE, GAN = Path("plots/sequence"), Path("plots/gan")
 
 VERDICTS = (SUPPORTED, NOT_SUPPORTED, UNDECIDED)
 
@@ -27,8 +27,7 @@ def main() -> None:
         replicates={cell: read_csv(SEQUENCE / "replicates/{}-{}.csv".format(*cell)) for cell in cells},
         curves={cell: read_csv(SEQUENCE / "curves/{}-{}.csv".format(*cell)) for cell in cells},
         longer=read_csv(Path("plots/longer/replicates.csv")),
-        gradients=read_csv(GRADIENTS / "by_time_step.csv"),
-        frozen_gates=read_csv(GRADIENTS / "frozen_gates.csv"),
+        gradients=read_csv(Path("plots/gradients/by_time_step.csv")),
         losses=read_csv(GAN / "losses.csv"),
         quality=read_csv(GAN / "quality.csv"),
         quality_by_epoch=read_csv(GAN / "quality_by_epoch.csv"),

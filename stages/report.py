@@ -35,7 +35,6 @@ def main() -> None:
         longer=read_csv(Path("plots/longer/replicates.csv")),
         ablation=read_csv(Path("plots/ablation/comparison.csv")),
         gradients=read_csv(Path("plots/gradients/by_time_step.csv")),
-        frozen_gates=read_csv(Path("plots/gradients/frozen_gates.csv")),
         machine=common(runs),
     )
     list_of_runs = table(runs)

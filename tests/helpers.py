@@ -1,8 +1,15 @@
 """What several test files share."""
 
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
+import scratch
 from dlreport import native
 
 
@@ -14,3 +21,34 @@ def needs_native(precision: str) -> pytest.MarkDecorator:
     """Skip where the native engine cannot compute in this precision."""
     reason = native.why_unavailable(precision)
     return pytest.mark.skipif(reason is not None, reason=f"no native engine: {reason}")
+
+
+def output_of(command: list[str], project: Path, **environment: str) -> str:
+    """What a command in the project printed; it has to succeed."""
+    env = {**scratch.environment(project), **environment}
+    result = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def dvc(project: Path, *arguments: str, **environment: str) -> str:
+    return output_of([sys.executable, "-m", "dvc", *arguments], project, **environment)
+
+
+def git(project: Path, *arguments: str) -> str:
+    return output_of(["git", *arguments], project)
+
+
+def stages_run(output: str) -> list[str]:
+    """Names of the stages that `dvc repro` or `dvc exp run` says it ran, in order."""
+    return re.findall(r"^Running stage '(.+)'", output, flags=re.MULTILINE)
+
+
+def with_results_committed(made: Path, target: Path) -> Path:
+    """A copy of a tiny project and its results, in git as the repository's own are."""
+    shutil.copytree(made, target, symlinks=True)
+    git(target, "config", "user.name", "scratch")
+    git(target, "config", "user.email", "scratch@localhost")
+    git(target, "add", "--all")
+    git(target, "commit", "-qm", "Results")
+    return target

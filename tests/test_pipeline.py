@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 import scratch
+from helpers import stages_run
 
 APPENDIX = '<object type="text/html" data="../manifest/index.html"'  # a page that changes with every run
 GAN_STAGES = ("train_gan", "sample_gan", "interpolate_gan", "evaluate_gan", "judge_gan", "export_generator")
@@ -28,10 +29,6 @@ def dvc(project: Path, *arguments: str) -> subprocess.CompletedProcess:
         capture_output=True,
         text=True,
     )
-
-
-def stages_run(output: str) -> list[str]:
-    return re.findall(r"^Running stage '(.+)'", output, flags=re.MULTILINE)
 
 
 def repro(project: Path) -> list[str]:

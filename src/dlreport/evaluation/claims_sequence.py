@@ -198,7 +198,7 @@ def conclusion(e: Evidence) -> Found:
         "0 if none",
         less(solved["VanillaRNN"], solved["LSTM"], e.confidence),
     )
-    frozen = e.frozen_gates[e.frozen_gates["length"] == longest]["accuracy"].tolist()
+    frozen = first.loc["LSTM", "frozen_gates_accuracy"].tolist()
     yield (
         f"the LSTM controls the flow of information by its gates (length {longest})",
         "accuracy with every gate held at its mean, below a half; Student's t",

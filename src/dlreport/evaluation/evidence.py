@@ -36,7 +36,6 @@ class Evidence:
     curves: dict[tuple[str, int], pd.DataFrame]
     longer: pd.DataFrame
     gradients: pd.DataFrame
-    frozen_gates: pd.DataFrame
     losses: pd.DataFrame
     quality: pd.DataFrame
     quality_by_epoch: pd.DataFrame

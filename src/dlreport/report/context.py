@@ -34,7 +34,6 @@ class Results:
     longer: pd.DataFrame  # a row per replicate
     ablation: pd.DataFrame  # a row per variant, length and replicate
     gradients: pd.DataFrame  # by model, length, replicate, when, and time step t
-    frozen_gates: pd.DataFrame  # accuracy by length and replicate
     machine: dict[str, str]  # on which the training stages ran; empty if that is not recorded
 
 
@@ -66,7 +65,8 @@ def _at_the_ends(table: pd.DataFrame) -> list[dict[str, Any]]:
         carried = "gradient_cell" if model == "LSTM" else "gradient"
         share = means[carried].iloc[0] / means[carried].iloc[-1]
         row = {"model": model, "length": length, "share": share, "saturated_tanh": means["saturated_tanh"].mean()}
-        rows.append(row | {"saturated_gates": means["saturated_gates"].mean() if model == "LSTM" else None})
+        gates = ("saturated_gates", "frozen_gates_accuracy")
+        rows.append(row | {name: means[name].mean() if model == "LSTM" else None for name in gates})
     return rows
 
 
@@ -112,6 +112,5 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         "ablation": params.ablation,
         "ablation_means": _ablation_means(results.ablation),
         "gradients": _at_the_ends(results.gradients),
-        "frozen": results.frozen_gates.groupby("length")["accuracy"].mean().to_dict(),
         "machine": results.machine,
     }
