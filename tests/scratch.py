@@ -21,6 +21,7 @@ MADE = (*RESULTS, "manifest/")  # what the copy has to make by itself
 
 TINY = {
     "sequence.lengths": [5],
+    "sequence.replicates": 2,
     "sequence.hidden_dim": 16,
     "sequence.steps": 60,
     "sequence.batch_size": 32,
@@ -28,6 +29,15 @@ TINY = {
     "sequence.log_every": 20,
     "sequence.curve_points": 20,
     "sequence.test.sequences": 1000,
+    "longer.length": 5,
+    "longer.steps": 90,
+    "longer.average_from": 60,
+    "ablation.lengths": [5],
+    "ablation.replicates": 2,
+    "ablation.steps": 30,
+    "ablation.average_from": 20,
+    "ablation.variants": ["as_reported", "all_changed"],
+    "gan.replicates": 2,
     "gan.latent_dim": 8,
     "gan.epochs": 3,
     "gan.snapshot_every": 2,
@@ -71,9 +81,9 @@ def make(project: Path, values: dict[str, Any] | None = None) -> None:
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
     for name in filter(None, names):
-        if (ROOT / name).is_file() and not name.startswith(MADE):
+        if (ROOT / name).exists() and not name.startswith(MADE):
             (project / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, project / name)
+            shutil.copy2(ROOT / name, project / name, follow_symlinks=False)
     set_params(project, {**TINY, **(values or {})})
     git = ["git", "-c", "user.name=scratch", "-c", "user.email=scratch@localhost"]
     for command in (["init", "-q"], ["add", "--all"], ["commit", "-qm", "A scratch copy"]):

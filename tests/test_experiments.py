@@ -19,7 +19,6 @@ SEQUENCE_METRICS = {f"metrics/sequence/{cell}.json" for cell in CELLS}
 GAN_METRICS = {f"metrics/gan/{name}.json" for name in ("interpolation", "quality", "training")}
 
 
-@pytest.mark.xfail(strict=True, reason="71 until the sequence cells have fewer; then remove this line")
 def test_a_screen_holds_all_metrics(repository):
     """`dvc metrics diff` has a line for each number that changed, at most this many."""
 

@@ -19,6 +19,12 @@ from helpers import stages_run
 
 APPENDIX = '<object type="text/html" data="../manifest/index.html"'  # a page that changes with every run
 GAN_STAGES = ("train_gan", "sample_gan", "interpolate_gan", "evaluate_gan", "judge_gan", "export_generator")
+COLLECTORS = ("compare_sequences", "compare_gradients", "check_claims", "report")
+
+
+def sequence_stages(length: int) -> set[str]:
+    stages = product(("train_sequence", "evaluate_sequence", "trace_gradients"), ("VanillaRNN", "LSTM"))
+    return {f"{stage}@{model}-{length}" for stage, model in stages}
 
 
 def dvc(project: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -46,8 +52,8 @@ def project(serial, tmp_path_factory) -> Path:
     assert ran[0] == "check_params"
     assert ran[-1] == "report"
     assert set(ran) == {
-        *("check_params", "prepare_mnist", "train_classifier", "compare_sequences", "report", *GAN_STAGES),
-        *(f"{stage}_sequence@{model}-5" for stage in ("train", "evaluate") for model in ("VanillaRNN", "LSTM")),
+        *("check_params", "prepare_mnist", "train_classifier", *GAN_STAGES, *COLLECTORS, *sequence_stages(5)),
+        *("train_longer", "train_ablation@as_reported-5", "train_ablation@all_changed-5", "compare_ablation"),
     }
     return shutil.copytree(made, tmp_path_factory.mktemp("pipeline") / "project", symlinks=True)
 
@@ -60,19 +66,20 @@ def report(project) -> str:
 def test_metrics_are_there_and_possible(project):
     for model in ("VanillaRNN", "LSTM"):
         metrics = json.loads((project / f"metrics/sequence/{model}-5.json").read_text())
-        assert 0 <= metrics["train_accuracy_mean"] <= 1
-        assert metrics["test_accuracy_low"] < metrics["test_accuracy"] < metrics["test_accuracy_high"]
-        assert metrics["test_sequences"] == 1000  # every palindrome of length 5
-        right = metrics["test_accuracy_report_batch"] * 128
-        assert right == pytest.approx(round(right), abs=1e-4)
+        assert metrics.keys() == {"train_accuracy_mean", "test_accuracy", "solved"}
+        replicates = pd.read_csv(project / f"plots/sequence/replicates/{model}-5.csv")
+        assert replicates["replicate"].tolist() == [0, 1]
+        for name, value in metrics.items():
+            assert value == pytest.approx(replicates[name].mean(), abs=1e-5)
+        assert replicates["test_sequences"].tolist() == [1000, 1000]  # every palindrome of length 5
+        right = replicates["test_accuracy_report_batch"] * 128
+        assert right.tolist() == pytest.approx(right.round().tolist(), abs=1e-3)
     gan = json.loads((project / "metrics/gan/training.json").read_text())
     assert gan["training_images"] == 384
-    assert gan["discriminator_parameters"] == 533_505
     quality = json.loads((project / "metrics/gan/quality.json").read_text())
     assert 0 < quality["fid_reference"] < quality["fid"]
     assert quality["two_sample_accuracy"] > 0.6
     interpolation = json.loads((project / "metrics/gan/interpolation.json").read_text())
-    assert interpolation["steps"] == 8
     assert 1 / 8 <= interpolation["largest_step_share"] < 1
 
 
@@ -80,10 +87,12 @@ def test_dvc_metrics_show_reads_them(project):
     result = dvc(project, "metrics", "show", "--json")
     files = json.loads(result.stdout)[""]["data"]
     assert sorted(files) == [
+        "metrics/claims.json",
         "metrics/classifier.json",
         "metrics/gan/interpolation.json",
         "metrics/gan/quality.json",
         "metrics/gan/training.json",
+        "metrics/gradients.json",
         "metrics/sequence/LSTM-5.json",
         "metrics/sequence/VanillaRNN-5.json",
     ]
@@ -96,7 +105,8 @@ def test_plot_files(project):
     assert ((curves["low"] <= curves["mean"]) & (curves["mean"] <= curves["high"])).all()
     assert curves["step"].max() == 59
     losses = pd.read_csv(project / "plots/gan/losses.csv")
-    assert losses["epoch"].tolist() == [1, 2, 3]
+    assert losses["epoch"].tolist() == [1, 2, 3] * 2
+    assert losses["replicate"].tolist() == [0] * 3 + [1] * 3
     assert (losses[["discriminator", "generator"]] > 0).all(axis=None)
     assert [path.name for path in sorted((project / "plots/gan/grids").iterdir())] == [
         "0000.png",
@@ -104,7 +114,7 @@ def test_plot_files(project):
         "0003.png",
     ]
     pictures = [*project.glob("plots/**/*.png")]
-    assert len(pictures) == 3 + 2 + 2 + 3 + 3
+    assert len(pictures) == 3 + 2 + 2 + 3 + 3 + 3
     for picture in pictures:
         with Image.open(picture) as image:
             assert len(image.convert("L").getcolors()) > 2, f"{picture} is empty"
@@ -127,17 +137,17 @@ def test_dvc_plots_show_draws_every_plot(project):
 
 def test_the_report_shows_the_numbers_of_the_metrics(project, report):
     for model in ("VanillaRNN", "LSTM"):
-        metrics = json.loads((project / f"metrics/sequence/{model}-5.json").read_text())
+        table = pd.read_csv(project / "plots/sequence/comparison.csv").set_index("model")
         row = next(line for line in report.splitlines() if line.startswith(f"| 5 | {model} |"))
         for key in ("train_accuracy_mean", "test_accuracy", "test_accuracy_low", "test_accuracy_report_batch"):
-            assert f"{metrics[key]:.4f}" in row
+            assert f"{table.at[model, key]:.4f}" in row
     assert "533,505 parameters" in report
     assert "The 384 training images" in report
 
 
 def test_the_reports_pictures_exist_and_are_inside_the_page(project, report):
     sources = re.findall(r"!\[.+?\]\((.+?)\)", report)
-    assert len(sources) == 2 + 2 + 1 + 3 + 2 + 3
+    assert len(sources) == 2 + 2 + 3 + 1 + 3 + 2 + 3
     for source in sources:
         assert (project / "report" / source).is_file()
     page = (project / "report/index.html").read_text()
@@ -175,15 +185,14 @@ def test_a_second_repro_runs_nothing(project):
 def test_another_number_of_gan_epochs_reruns_no_sequence_stage(project):
     scratch.set_params(project, {"gan.epochs": 2})
     ran = repro(project)
-    assert set(ran) == {"check_params", "report", *GAN_STAGES}
+    assert set(ran) == {"check_params", "check_claims", "report", *GAN_STAGES}
     assert "2 epochs of Adam" in (project / "report/report.md").read_text()
 
 
 def test_a_new_length_trains_that_length_alone(project):
     scratch.set_params(project, {"sequence.lengths": [5, 4]})
     ran = repro(project)
-    cells = [f"{stage}_sequence@{model}-4" for stage, model in product(("train", "evaluate"), ("VanillaRNN", "LSTM"))]
-    assert set(ran) == {"check_params", "compare_sequences", "report", *cells}
+    assert set(ran) == {"check_params", *COLLECTORS, *sequence_stages(4)}
     report = (project / "report/report.md").read_text()
     assert "### Length 4" in report
     assert report.index("### Length 4") < report.index("### Length 5")
@@ -191,7 +200,7 @@ def test_a_new_length_trains_that_length_alone(project):
 
 def test_a_removed_length_leaves_the_tables(project):
     scratch.set_params(project, {"sequence.lengths": [4]})
-    assert set(repro(project)) == {"check_params", "compare_sequences", "report"}
+    assert set(repro(project)) == {"check_params", *COLLECTORS}
     assert (project / "metrics/sequence/LSTM-5.json").exists()
     assert set(pd.read_csv(project / "plots/sequence/curves.csv")["length"]) == {4}
     assert "Length 5" not in (project / "report/report.md").read_text()

@@ -57,16 +57,17 @@ def _ablation_means(table: pd.DataFrame) -> dict[str, dict[int, dict[str, float]
 
 
 def _at_the_ends(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """By model and length, after training: the gradient at the first step over that at the last, and saturation."""
-    end = table[table["when"] == "end"]
+    """By model and length, after training: the gradient at the first step over that at the last (the replicates'
+    median), saturation, and what the LSTM can do with its gates held."""
     rows = []
-    for (model, length), cell in end.groupby(["model", "length"], sort=False):
-        means = cell.groupby("t").mean(numeric_only=True)
-        carried = "gradient_cell" if model == "LSTM" else "gradient"
-        share = means[carried].iloc[0] / means[carried].iloc[-1]
-        row = {"model": model, "length": length, "share": share, "saturated_tanh": means["saturated_tanh"].mean()}
-        gates = ("saturated_gates", "frozen_gates_accuracy")
-        rows.append(row | {name: means[name].mean() if model == "LSTM" else None for name in gates})
+    for (model, length), cell in table[table["when"] == "end"].groupby(["model", "length"], sort=False):
+        lstm = model == "LSTM"
+        by_step = cell.pivot(index="replicate", columns="t", values="gradient_cell" if lstm else "gradient")
+        row = {"model": model, "length": length, "share": (by_step.iloc[:, 0] / by_step.iloc[:, -1]).median()}
+        means = cell.mean(numeric_only=True).to_dict()
+        shown = ("saturated_tanh", "saturated_gates", "frozen_gates_accuracy")
+        rows.append(row | {name: means[name] for name in shown})
+
     return rows
 
 

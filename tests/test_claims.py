@@ -1,0 +1,219 @@
+"""Verdicts follow the numbers: made-up results in which every claim holds, and others in which it does not."""
+
+from dataclasses import replace
+from itertools import product
+from math import inf
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dlreport.evaluation.claims import check
+from dlreport.evaluation.claims_sequence import knee, still_falling
+from dlreport.evaluation.evidence import Evidence
+from dlreport.evaluation.verdicts import (
+    NOT_SUPPORTED,
+    SUPPORTED,
+    UNDECIDED,
+    another_run,
+    between,
+    less,
+    most,
+    rising,
+)
+from dlreport.io import read_yaml
+
+STEPS = np.arange(99, 50_000, 100)
+RUNS = 5
+
+
+@pytest.mark.parametrize(("holding", "verdict"), [(5, SUPPORTED), (4, UNDECIDED), (1, UNDECIDED), (0, NOT_SUPPORTED)])
+def test_most(holding, verdict):
+    outcome = most([True] * holding + [False] * (5 - holding), 0.95)
+    assert (outcome.verdict, outcome.evidence) == (verdict, f"{holding} of 5 runs")
+
+
+def test_one_run_says_nothing_of_most_nor_of_a_mean():
+    assert most([True], 0.95).verdict == UNDECIDED
+    assert between([0.12], 0.1, 0.14, 0.95).verdict == UNDECIDED
+    assert another_run([0.5], 0.5, 0.95).verdict == UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [([0.12, 0.121, 0.119], SUPPORTED), ([0.3, 0.31, 0.29], NOT_SUPPORTED), ([0.13, 0.14, 0.15], UNDECIDED)],
+)
+def test_between(values, verdict):
+    assert between(values, 0.1, 0.14, 0.95).verdict == verdict
+
+
+def test_less_and_rising():
+    low, high = [1.0, 2, 3, 4, 5], [6.0, 7, 8, 9, inf]
+    assert less(low, high, 0.95).verdict == SUPPORTED
+    assert less(high, low, 0.95).verdict == NOT_SUPPORTED
+    assert less(low, low, 0.95).verdict == UNDECIDED
+    assert rising([low, high], 0.95).verdict == SUPPORTED
+    assert rising([high, low], 0.95).verdict == NOT_SUPPORTED
+    assert rising([low], 0.95).verdict == UNDECIDED
+
+
+def test_another_run_is_students_interval_of_prediction():
+    values = [0.8, 0.9, 1.0]
+    half = 4.302653 * 0.1 * (4 / 3) ** 0.5
+    for distance, verdict in ((0.99, SUPPORTED), (1.01, NOT_SUPPORTED)):
+        assert another_run(values, 0.9 - distance * half, 0.95).verdict == verdict
+
+
+def curve(reached: int, level: float, spread: float, bend: int = 5_000, fall: float = 0.0) -> pd.DataFrame:
+    """Runs at 0.1 until about `reached`, then at `level` give or take `spread`; a loss that bends, then falls on."""
+    runs = []
+    for k in range(RUNS):
+        wave = spread * (1 + 0.1 * k) * np.where(np.arange(len(STEPS)) % 2, 1, -1)
+        accuracy = np.where(reached + 100 * k > STEPS, 0.1, level) + wave
+        loss = np.interp(STEPS, [0, bend, 50_000], [16, 2.3, 2.3 - fall])
+        runs.append(pd.DataFrame({"replicate": k, "step": STEPS, "accuracy_mean": accuracy, "loss_mean": loss}))
+    return pd.concat(runs)
+
+
+def replicates(*accuracies: float) -> pd.DataFrame:
+    solved = [int(accuracy >= 0.99) for accuracy in accuracies]
+    return pd.DataFrame({"train_accuracy_mean": accuracies, "test_accuracy": accuracies, "solved": solved})
+
+
+def around(value: float) -> pd.DataFrame:
+    return replicates(*(value + np.linspace(-1e-4, 1e-4, RUNS)))
+
+
+def gradients(vanilla: float, lstm: float, held: float) -> pd.DataFrame:
+    """Of length 20, after training: gradients at the first step, where they are 1 at the last."""
+    rows = [
+        {"model": model, "length": 20, "replicate": k, "when": "end", "t": t, "frozen_gates_accuracy": held}
+        | {"gradient": 1 if t == 19 else vanilla * (1 + k / 9), "gradient_cell": 1 if t == 19 else lstm * (1 + k / 9)}
+        for model, k, t in product(("VanillaRNN", "LSTM"), range(RUNS), (1, 19))
+    ]
+    return pd.DataFrame(rows)
+
+
+def quality(told_apart: float, missing: int) -> pd.DataFrame:
+    rows = [
+        {"images": images, "replicate": 0, "fid_sd": 1.0, "digits_missing": missing, "two_sample_accuracy": share}
+        | {"two_sample_low": share - 0.01, "two_sample_high": share + 0.01}
+        for images, share in (("generator", told_apart), ("training images", 0.53))
+    ]
+    return pd.DataFrame(rows)
+
+
+def losses(sign: int) -> pd.DataFrame:
+    epochs = np.arange(1, 251)
+    course = sign * np.interp(epochs, [1, 10, 60, 250], [0.2, -0.4, 0.0, -0.3])
+    return pd.DataFrame({"replicate": 0, "epoch": epochs, "discriminator": 1 + course, "generator": 1 - course})
+
+
+@pytest.fixture
+def as_claimed(params, repository) -> Evidence:
+    published = read_yaml(repository / "published.yaml")
+    cells = {
+        ("VanillaRNN", 5): (curve(3_000, 0.999, 0.004), around(0.9992)),
+        ("VanillaRNN", 10): (curve(60_000, 0, 0.02), replicates(0.70, 0.73, 0.76, 0.79, 0.82)),
+        ("VanillaRNN", 15): (curve(60_000, 0, 0.01), replicates(0.104, 0.105, 0.106, 0.105, 0.105)),
+        ("VanillaRNN", 20): (curve(60_000, 0, 0.01), replicates(0.104, 0.105, 0.106, 0.105, 0.105)),
+        ("LSTM", 5): (curve(500, 1, 0.0001), around(0.9998)),
+        ("LSTM", 10): (curve(1_500, 1, 0.001), around(0.9998)),
+        ("LSTM", 15): (curve(4_000, 1, 0.001), around(0.9998)),
+        ("LSTM", 20): (curve(13_000, 1, 0.001), around(0.9996)),
+    }
+    rising_run = cells["VanillaRNN", 10][0].assign(accuracy_mean=lambda table: table["step"] / 60_000)
+    by_epoch = {"epoch": [0, 40, 100, 250], "fid": [300.0, 60, 20, 10], "unsure": [1.0, 0.3, 0.2, 0.1]}
+    return Evidence(
+        params=params,
+        published=published,
+        replicates={cell: table for cell, (_, table) in cells.items()},
+        curves={cell: table for cell, (table, _) in cells.items()} | {("VanillaRNN", 10): rising_run},
+        longer=around(1 - 1e-4),
+        gradients=gradients(vanilla=1e-6, lstm=0.5, held=0.1),
+        losses=losses(1),
+        quality=quality(0.54, 0),
+        quality_by_epoch=pd.DataFrame({"replicate": 0, **by_epoch}),
+        interpolation={"largest_step_share": 0.2, "largest_step_share_features": 0.3},
+    )
+
+
+def verdicts(evidence: Evidence) -> dict[int, list[str]]:
+    found = check(evidence)
+    assert all(statement.test and statement.why and statement.evidence for statement in found)
+    return {claim: [one.verdict for one in found if one.claim == claim] for claim in range(8)}
+
+
+def test_results_as_claimed_support_every_statement(as_claimed):
+    found = check(as_claimed)
+    wrong = [(one.claim, one.statement, one.evidence) for one in found if one.claim and one.verdict != SUPPORTED]
+    assert wrong == []
+    assert len(found) > 50
+
+
+def test_the_published_means_are_checked_against_the_spread_of_runs(as_claimed):
+    found = {one.statement.split(":")[0]: one.verdict for one in check(as_claimed) if one.claim == 0}
+    assert found["VanillaRNN, length 10"] == SUPPORTED
+    other = replace(as_claimed, replicates=as_claimed.replicates | {("VanillaRNN", 10): around(0.95)})
+    found = {one.statement.split(":")[0]: one.verdict for one in check(other) if one.claim == 0}
+    assert found["VanillaRNN, length 10"] == NOT_SUPPORTED
+
+
+def test_results_the_other_way_round_support_none(as_claimed):
+    """Lengths swap their models, losses their signs, early epochs their images with late ones."""
+    swapped = {"VanillaRNN": "LSTM", "LSTM": "VanillaRNN"}
+    by_epoch = as_claimed.quality_by_epoch
+    other = replace(
+        as_claimed,
+        replicates={(swapped[model], length): table for (model, length), table in as_claimed.replicates.items()},
+        curves={(swapped[model], length): table for (model, length), table in as_claimed.curves.items()},
+        longer=around(0.5),
+        gradients=gradients(vanilla=0.5, lstm=1e-6, held=1.0),
+        losses=losses(-1),
+        quality=quality(0.9, 3),
+        quality_by_epoch=by_epoch.assign(fid=by_epoch["fid"][::-1].values, unsure=0.9),
+        interpolation={"largest_step_share": 0.9, "largest_step_share_features": 0.8},
+    )
+    found = verdicts(other)
+    for claim in (5, 6, 7):
+        assert set(found[claim]) == {NOT_SUPPORTED}
+    assert NOT_SUPPORTED in found[1]
+    assert found[2][0] == NOT_SUPPORTED
+    assert found[2][-1] == NOT_SUPPORTED
+    assert SUPPORTED not in found[4]
+
+
+def test_a_single_run_leaves_the_claims_on_runs_undecided(as_claimed):
+    one = replace(
+        as_claimed,
+        replicates={cell: table.iloc[:1] for cell, table in as_claimed.replicates.items()},
+        curves={cell: table[table["replicate"] == 0] for cell, table in as_claimed.curves.items()},
+        longer=as_claimed.longer.iloc[:1],
+        gradients=as_claimed.gradients[as_claimed.gradients["replicate"] == 0],
+    )
+    found = verdicts(one)
+    for claim in (0, 1, 2, 4):
+        assert set(found[claim]) == {UNDECIDED}
+
+
+def test_lengths_that_were_not_trained_are_left_out(as_claimed):
+    cells = [cell for cell in as_claimed.replicates if cell[1] == 20]
+    few = replace(
+        as_claimed,
+        replicates={cell: as_claimed.replicates[cell] for cell in cells},
+        curves={cell: as_claimed.curves[cell] for cell in cells},
+    )
+    found = check(few)
+    assert not [one for one in found if one.claim == 1]
+    assert not [one for one in found if "length 15" in one.statement]
+
+
+def test_the_knee_of_two_lines_is_where_they_meet():
+    assert knee(curve(0, 1, 0, bend=8_000)) == pytest.approx([8_000] * RUNS, abs=150)
+
+
+def test_still_falling():
+    """A fall from 4 to 2 within the second half of its steps."""
+    table = pd.DataFrame({"replicate": 0, "step": [1, 2, 3, 4], "loss_mean": [9.0, 4, 4, 2]})
+    assert still_falling(table, 2) == pytest.approx([1 - 3 / 4])
+    assert still_falling(table, 3) == pytest.approx([0.5])
