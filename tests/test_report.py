@@ -103,7 +103,30 @@ def made_up(repository, cells: dict[tuple[str, int], tuple[float, int, float]], 
         classifier={"test_accuracy": 0.9935},
         quality=pd.DataFrame([made_up_quality(name) for name in ("generator", "average", "training images")]),
         quality_by_epoch=pd.DataFrame({"replicate": 0, "epoch": [0, 100, 250], "fid": [300.0, 9.0, 7.0]}),
+        claims=pd.DataFrame(
+            [
+                {"claim": claim, "statement": "so", "test": "thus", "why": "as", "verdict": verdict, "evidence": "that"}
+                for claim, verdict in ((0, "supported"), (2, "not supported"), (2, "supported"))
+            ]
+        ),
+        longer=pd.DataFrame({"train_accuracy_mean": [0.99, 0.8], "test_accuracy": [0.99, 0.8], "solved": [1, 0]}),
+        ablation=made_up_ablation(0, 1),
+        gradients=pd.DataFrame(
+            {"model": ["VanillaRNN"] * 2 + ["LSTM"] * 2, "length": 20, "replicate": 0, "when": "end", "t": [1, 19] * 2}
+            | {"gradient": [1e-6, 1] * 2, "gradient_cell": [np.nan] * 2 + [0.5, 1], "saturated_tanh": 0.6}
+            | {"saturated_gates": 0.4, "frozen_gates_accuracy": 0.2}
+        ),
     )
+
+
+def made_up_ablation(as_reported: int, adam: int) -> pd.DataFrame:
+    """Two variants at two lengths, always at the optimum or never."""
+    rows = [
+        {"variant": variant, "length": length, "replicate": 0, "test_accuracy": float(solved), "solved": solved}
+        for variant, solved in (("as_reported", as_reported), ("adam", adam))
+        for length in (10, 15, 20)
+    ]
+    return pd.DataFrame(rows)
 
 
 AS_PUBLISHED = {
@@ -181,6 +204,26 @@ def test_the_measures_of_the_images_decide_what_is_said_of_them(params, reposito
     assert "More of them than of real images are close to a training image (30.0% against 1.0%)" in bad
 
 
+def test_the_claims_are_listed_with_their_verdicts(report):
+    claims = report.split("## The claims, checked")[1].split("\n## ")[0]
+    assert "2 are supported, 1 not supported, 0 undecided." in claims
+    assert "### The published numbers" in claims
+    assert "with 100,000 steps it converges to 1" in section(report, "Claim 2")
+    assert section(report, "Claim 2").count("| so | thus (as) | that |") == 2
+
+
+def test_what_is_ours_is_in_numbers(params, repository, report):
+    assert "mean accuracy from step 80,000 on 0.9900, 0.8000;" in section(report, "With more steps")
+    assert "1 of 2 end at the optimum." in section(report, "With more steps")
+    gradients = section(report, "Gradients back through time")
+    assert "| VanillaRNN | 20 | 1e-06 | 60% | - | - |" in gradients
+    assert "| LSTM | 20 | 0.5 | 60% | 40% | 0.200 |" in gradients
+    assert "At lengths 10, 15 and 20 a variant always ends" in section(report, "What would help the VanillaRNN")
+    for neither in (made_up_ablation(1, 1), made_up_ablation(0, 0)):
+        other = written(params, replace(made_up(repository, AS_PUBLISHED), ablation=neither))
+        assert "No variant always ends at the optimum where" in section(other, "What would help the VanillaRNN")
+
+
 def test_a_length_without_published_figures(params, repository):
     settings = params.sequence.model_copy(update={"lengths": [7]})
     cells = {(model, 7): (1.0, 100, 0.0) for model in ("VanillaRNN", "LSTM")}
@@ -207,7 +250,7 @@ def test_every_erratum_is_stated(report):
 
 def test_every_parameter_is_in_the_settings(report, params):
     table = report.split("## Settings")[1]
-    for section_name in ("sequence", "gan"):
+    for section_name in ("sequence", "longer", "ablation", "gan"):
         for key in getattr(params, section_name).model_dump():
             assert f"`{section_name}.{key}" in table
 

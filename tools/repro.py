@@ -66,8 +66,9 @@ class Pipeline:
             while True:
                 self._skip_unchanged()
                 for name in self.startable():
-                    print(f"Running stage '{name}'", flush=True)
                     self.waiting.remove(name)
+                    started = len(self.stages) - len(self.waiting)  # or up to date, or not to be run any more
+                    print(f"Running stage '{name}' ({started} of {len(self.stages)})", flush=True)
                     self.free -= self.slots[name]
                     running[asyncio.create_task(run_stage(name, self.slots[name]))] = name
                 if not running:
