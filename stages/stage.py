@@ -15,9 +15,10 @@ def run(main: Callable[[], None]) -> None:
     """As errors.run does; what ends well under DVC is written to manifest/STAGE.json, which is no output of DVC's."""
 
     def main_with_manifest() -> None:
-        start = time.perf_counter()
+        start, name = time.perf_counter(), os.environ.get("DVC_STAGE")
+        device = load_params().device if name else ""  # now: by the end of a long training the file may be another
         main()
-        if name := os.environ.get("DVC_STAGE"):
-            write_json(Path(f"manifest/{name}.json"), entry(time.perf_counter() - start, load_params().device))
+        if name:
+            write_json(Path(f"manifest/{name}.json"), entry(time.perf_counter() - start, device))
 
     errors.run(main_with_manifest)

@@ -16,6 +16,7 @@ from helpers import dvc, git, stages_run, with_results_committed
 
 CELLS = ("VanillaRNN-5", "LSTM-5")
 SEQUENCE_METRICS = {f"metrics/sequence/{cell}.json" for cell in CELLS}
+CLAIMS = "metrics/claims.json"  # may turn on any other number
 GAN_METRICS = {f"metrics/gan/{name}.json" for name in ("interpolation", "quality", "training")}
 
 
@@ -61,9 +62,9 @@ def wait_for(condition, seconds: float = 300) -> None:
 
 
 def start_queue(project: Path, jobs: int) -> None:
-    """Relative, PYTHONPATH names the source in each experiment's own copy. The workers keep what they inherit open."""
+    """The workers keep what they inherit open."""
     command = [sys.executable, "-m", "dvc", "queue", "start", "-j", str(jobs)]
-    env, null = {**scratch.environment(project), "PYTHONPATH": "src"}, subprocess.DEVNULL
+    env, null = scratch.environment(project), subprocess.DEVNULL
     subprocess.run(command, cwd=project, env=env, check=True, stdin=null, stdout=null, stderr=null)
 
 
@@ -79,10 +80,10 @@ def run_queue(project: Path, jobs: int, tasks: int) -> None:
 def test_clipping_that_works_changes_the_sequences_alone(project):
     settings = ("-S", "sequence.clip.mode=effective", "-S", "sequence.clip.max_norm=0.01")
     ran = stages_run(dvc(project, "exp", "run", "-n", "clipped", *settings))
-    cells = {f"{stage}_sequence@{cell}" for stage in ("train", "evaluate") for cell in CELLS}
-    assert set(ran) == {"check_params", *cells, "compare_sequences", "report"}
+    assert "train_sequence@LSTM-5" in ran
+    assert not [name for name in ran if name in ("prepare_mnist", "train_classifier") or "gan" in name]
     in_workspace = metrics_diff(project)
-    assert in_workspace.keys() == SEQUENCE_METRICS
+    assert SEQUENCE_METRICS <= in_workspace.keys() <= SEQUENCE_METRICS | {"metrics/gradients.json", CLAIMS}
 
     git(project, "commit", "-qam", "Clipped")
     assert metrics_diff(project, "HEAD~1", "HEAD") == in_workspace
@@ -91,14 +92,13 @@ def test_clipping_that_works_changes_the_sequences_alone(project):
 @pytest.mark.slow
 def test_a_learning_rate_of_the_gan_changes_the_gan_alone(project):
     ran = stages_run(dvc(project, "exp", "run", "-n", "faster", "-S", "gan.learning_rate=0.001"))
-    assert not [name for name in ran if "sequence" in name or name == "train_classifier"]
+    assert not [name for name in ran if "sequence" in name or name in ("train_classifier", "train_longer")]
     found = metrics_diff(project)
-    assert found.keys() == GAN_METRICS
+    assert GAN_METRICS <= found.keys() <= GAN_METRICS | {CLAIMS}
     assert found["metrics/gan/training.json"].keys() == {"discriminator_loss", "generator_loss"}
-    assert "steps" not in found["metrics/gan/interpolation.json"]
     assert "fid" in found["metrics/gan/quality.json"]
     assert "fid_reference" not in found["metrics/gan/quality.json"]  # of real images
-    assert metrics_diff(project, "HEAD~1").keys() == SEQUENCE_METRICS | GAN_METRICS
+    assert metrics_diff(project, "HEAD~1").keys() >= SEQUENCE_METRICS | GAN_METRICS
     go_back(project)
 
 
@@ -113,13 +113,13 @@ def test_a_grid_runs_in_the_queue_and_leaves_the_workspace_alone(project):
 
 @pytest.mark.slow
 def test_the_table_of_experiments_fits_a_screen(project):
-    columns = "Experiment|gan.interpolation_points|steps|largest_step_share$|fid$"
+    columns = "Experiment|gan.interpolation_points|largest_step_share$|fid$"
     command = ("exp", "show", "--no-pager", "--drop", ".*", "--keep", columns, "--sort-by", "largest_step_share")
     table = dvc(project, *command, COLUMNS="100")
     assert "…" not in table
     assert max(map(len, table.splitlines())) <= 100
     rows = [line.split() for line in table.splitlines() if line.strip(" ─")]
-    assert rows[0] == ["Experiment", "steps", "largest_step_share", "fid", "gan.interpolation_points"]
+    assert rows[0] == ["Experiment", "largest_step_share", "fid", "gan.interpolation_points"]
     points = {match[1]: int(row[-1]) for row in rows if (match := re.search(r"\[(.+)\]", " ".join(row)))}
     assert points == {"faster": 7, "points-1": 3, "points-2": 5}
 
@@ -129,17 +129,18 @@ def test_two_experiments_compared(project):
     found = json.loads(dvc(project, "exp", "diff", "--json", "points-1", "points-2"))
     assert found["params"] == {"params.yaml": {"gan.interpolation_points": {"old": 3, "new": 5, "diff": 2}}}
     assert found["metrics"].keys() == {"metrics/gan/interpolation.json"}
-    assert found["metrics"]["metrics/gan/interpolation.json"]["steps"] == {"old": 4, "new": 6, "diff": 2}
+    share = found["metrics"]["metrics/gan/interpolation.json"]["largest_step_share"]
+    assert share["old"] > share["new"]  # of 4 steps, of 6
 
 
 @pytest.mark.slow
 def test_an_experiment_applied_is_as_if_it_had_run_here(project):
     dvc(project, "exp", "apply", "points-2")
     assert is_up_to_date(project)
-    assert metrics_diff(project)["metrics/gan/interpolation.json"]["steps"]["new"] == 6
+    assert "largest_step_share" in metrics_diff(project)["metrics/gan/interpolation.json"]
     # The manifest comes along, and nothing that git does not know.
     changed = git(project, "status", "--porcelain", "--", "manifest").splitlines()
-    stages = ("check_params", "interpolate_gan", "report")
+    stages = ("check_params", "interpolate_gan", "check_claims", "report")
     assert set(changed) == {
         f" M manifest/{name}" for name in (*(f"{s}.json" for s in stages), "README.md", "index.html")
     }
