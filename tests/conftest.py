@@ -49,7 +49,10 @@ def digits(sample_dir: Path) -> torch.Tensor:
     return decode(*files, "train")["images"]
 
 
-LONG = ("test_torture.py", "test_reliability.py", "test_checkpoint.py", "test_pipeline.py", "test_repro_jobs.py")
+LONG = (
+    *("test_experiments.py", "test_remotes.py", "test_torture.py", "test_reliability.py", "test_checkpoint.py"),
+    *("test_pipeline.py", "test_repro_jobs.py"),
+)
 
 
 def pytest_collection_modifyitems(items):

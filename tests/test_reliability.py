@@ -149,6 +149,7 @@ def test_the_pipeline_ran_without_a_network(serial):
     assert "Running stage 'report'" in serial[1]
 
 
+@pytest.mark.slow
 def test_running_everything_again_changes_no_byte(project):
     before = scratch.contents(project)
     done = python(project, "-m", "dvc", "repro", "--force")

@@ -76,6 +76,7 @@ def project(tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_whole_pipeline_ends_in_the_bytes_of_a_serial_run(serial, tmp_path):
     project, expected = tmp_path / "project", scratch.contents(serial[0])
     scratch.make(project)
