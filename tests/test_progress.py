@@ -22,7 +22,7 @@ with progress.steps_bar(100, "LSTM-5 replicate 0") as bar:
 
 def test_a_pipe_gets_few_plain_lines():
     said = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True).stderr
-    line = r"\d\d:\d\d:\d\d LSTM-5 replicate 0: \d+ of 100 steps, +[\d.]+ steps/s, \d\d:\d\d left\n"
+    line = r"\d\d:\d\d:\d\d LSTM-5 replicate 0: \d+ of 100, +[\d.]+ steps/s, \d\d:\d\d left\n"
     assert re.fullmatch(f"({line}){{1,20}}", said), said
 
 

@@ -36,7 +36,7 @@ def steps_bar(total: int, label: str, position: int = 0, unit: str = " steps") -
     if sys.stderr.isatty():
         how = {"mininterval": 0.5, "position": position}
     else:
-        line = "{desc}: {n_fmt} of {total_fmt}{unit}, {rate_fmt}, {remaining} left"
+        line = "{desc}: {n_fmt} of {total_fmt}, {rate_fmt}, {remaining} left"
         how = {"mininterval": SECONDS, "delay": SECONDS, "file": _Lines(), "bar_format": line}
     with logging_redirect_tqdm(), tqdm(total=total, desc=label, unit=unit, leave=False, **how) as bar:
         yield bar
@@ -44,7 +44,7 @@ def steps_bar(total: int, label: str, position: int = 0, unit: str = " steps") -
 
 def progress(items: Collection[int], label: str) -> Iterator[int]:
     """Iterate over epochs with such a bar."""
-    with steps_bar(len(items), label, unit=" epochs") as bar:
+    with steps_bar(len(items), label, unit="epoch") as bar:
         for item in items:
             yield item
             bar.update()
