@@ -1,7 +1,7 @@
 """Typed schema of params.yaml: every key's type, unit and limits. The defaults are in params.yaml only."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -9,7 +9,7 @@ from dlreport.errors import UserError
 from dlreport.io import read_yaml
 
 
-def _unique(items: list) -> list:
+def unique(items: list) -> list:
     if len(set(items)) != len(items):
         raise ValueError("entries must differ from one another")
     return items
@@ -27,6 +27,9 @@ class Section(BaseModel):
     """Unknown keys and silent conversions (3.0 for 3, "5" for 5) are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Schema = TypeVar("Schema", bound=Section)
 
 
 class Clip(Section):
@@ -50,8 +53,8 @@ class SequenceTest(Section):
 
 
 class Sequence(Section):
-    models: Annotated[list[ModelName], Field(min_length=1), AfterValidator(_unique)]
-    lengths: Annotated[list[Annotated[int, Field(ge=2, le=1000)]], Field(min_length=1), AfterValidator(_unique)]
+    models: Annotated[list[ModelName], Field(min_length=1), AfterValidator(unique)]
+    lengths: Annotated[list[Annotated[int, Field(ge=2, le=1000)]], Field(min_length=1), AfterValidator(unique)]
     replicates: Annotated[int, Field(ge=1, le=1000)]
     hidden_dim: Annotated[int, Field(ge=1, le=2**12)]
     initialisation: Initialisation
@@ -141,7 +144,11 @@ class Params(Section):
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml.
+    return load(Params, path)
+
+
+def load(schema: type[Schema], path: Path) -> Schema:
+    """Read a file of parameters and check it.
 
     Raises UserError with one line naming the first offending key, its value and the rule it breaks.
     """
@@ -149,7 +156,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     if not isinstance(raw, dict):
         raise UserError(f"{path}: expected sections of keys, found {type(raw).__name__}")
     try:
-        return Params.model_validate(raw)
+        return schema.model_validate(raw)
     except ValidationError as error:
         first, more = error.errors()[0], error.error_count() - 1
         key = ".".join(str(part) for part in first["loc"])
