@@ -2,6 +2,8 @@
 
 import logging
 import os
+import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ import grid
 from dlreport.errors import UserError
 from dlreport.runtime import workers
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read by the import
+# Read by the import: no statistics to Ray's makers, and workers as nice as this process (by default 15 nicer)
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_worker_niceness", "0")
 import ray
 
 RETRIES = 5  # of a run whose process or machine dies; it begins again, with the same streams
@@ -24,11 +28,13 @@ def connect() -> None:
     """
     address = os.environ.get("RAY_ADDRESS") or "local"
     here = {"num_cpus": workers(), "include_dashboard": False, "object_store_memory": 10**8}
-    code = [str(Path(module.__file__)) for module in (grid,)] + [str(Path(dlreport.__file__).parent)]
+    code = [grid.__file__, str(Path(dlreport.__file__).parent)]
     options = {"runtime_env": {"py_modules": code}, "logging_level": logging.ERROR, "log_to_driver": False}
     try:
+        if place := re.fullmatch(r"(?:ray://)?(.+):(\d+)", address):
+            socket.create_connection(place.groups(), timeout=10).close()  # if nobody is there, Ray tries for minutes
         ray.init(address, **options, **(here if address == "local" else {}))
-    except (ConnectionError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:
         raise UserError(f"Ray at {address} does not answer as it should: {error}") from error
 
 

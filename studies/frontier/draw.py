@@ -32,21 +32,29 @@ def cells(runs: pd.DataFrame, solved_at: float) -> pd.DataFrame:
     )
 
 
-def longest(table: pd.DataFrame) -> dict[str, int]:
-    """By variant, the longest length up to which most replicates solve every length of the grid; 0 if not the first."""
-    found = {}
-    for variant, rows in table.sort_values("length", kind="stable").groupby(figures.VARIANT, sort=False):
-        solved = rows["solved"] * 2 > rows["replicates"]
-        lengths = rows["length"][solved.cummin()]
-        found["-".join(map(str, variant))] = int(lengths.max()) if len(lengths) else 0
-    return found
+def longest(table: pd.DataFrame) -> pd.DataFrame:
+    """A row for each variant: the longest length up to which most replicates solve every length; 0 if not the first."""
+    rows = []
+    for variant, cells in table.sort_values("length").groupby(figures.VARIANT, sort=False):
+        solved = cells["solved"] * 2 > cells["replicates"]
+        lengths = cells["length"][solved.cummin()]
+        rows.append((*variant, int(lengths.max()) if len(lengths) else 0))
+    return pd.DataFrame(rows, columns=[*figures.VARIANT, "longest"])
+
+
+def metrics(remembered: pd.DataFrame) -> dict[str, int]:
+    """The longest length by model, initialisation and clipping, at the hidden size that remembers longest."""
+    best = remembered.groupby(["model", "initialisation", "clip"], sort=False)["longest"].max()
+    return {"-".join(key): int(length) for key, length in best.items()}
 
 
 def main() -> None:
     study = grid.load_study()
     table = cells(read_csv(grid.HERE / "runs.csv"), study.solved_at)
+    remembered = longest(table)
     write_csv(grid.HERE / "cells.csv", table)
-    write_metrics(grid.HERE / "metrics.json", longest(table))
+    write_csv(grid.HERE / "longest.csv", remembered)
+    write_metrics(grid.HERE / "metrics.json", metrics(remembered))
     write_figure(grid.HERE / "heat_map.png", figures.heat_map(table))
     write_figure(grid.HERE / "curves.png", figures.curves(table, study.solved_at))
 

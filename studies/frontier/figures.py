@@ -41,11 +41,12 @@ def curves(table: pd.DataFrame, solved_at: float) -> Figure:
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(5 * columns, 3.8 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
-    for axes, ((model, hidden), cells) in zip(grid, panels, strict=False):
+    for ((model, hidden), cells), axes in zip(panels, grid, strict=False):
         variants = cells.sort_values("length").groupby(VARIANT[2:], sort=False)
         for number, ((initialisation, clip), line) in enumerate(variants):
             mean = line["test_accuracy_mean"]
-            bars = [mean - line["test_accuracy_min"], line["test_accuracy_max"] - mean]
+            # Not below 0, as the mean of equal numbers can differ from them by its rounding
+            bars = [(mean - line["test_accuracy_min"]).clip(0), (line["test_accuracy_max"] - mean).clip(0)]
             axes.errorbar(
                 line["length"] + 0.4 * (number - (len(variants) - 1) / 2),  # side by side, or bars hide one another
                 *(mean, bars, None, "o-" if clip == "off" else "s--"),
@@ -61,7 +62,7 @@ def curves(table: pd.DataFrame, solved_at: float) -> Figure:
         axes.set_ylim(-0.02, 1.05)
         axes.set(xlabel="palindrome length", ylabel="test accuracy", title=f"{model}, hidden size {hidden}")
         axes.grid(alpha=0.3)
-    next(iter(figure.axes)).legend(fontsize=8)
+    figure.axes[0].legend(fontsize=8)
     for axes in list(grid):  # panels left over in the last row
         axes.remove()
     return figure
