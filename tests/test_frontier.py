@@ -361,4 +361,4 @@ def test_a_lost_run_does_not_stop_the_others(monkeypatch, tmp_path):
 def lose_first(runs, study):
     for number, run in enumerate(runs):
         row = {"test_accuracy": 0.5}
-        yield run, {"row": row, "seconds": 1.0, "torch": torch.__version__} if number else None
+        yield run, {"row": row, "core_seconds": 1.0, "torch": torch.__version__} if number else None

@@ -31,7 +31,7 @@ def main() -> None:
 
     results = [read_json(paths[each]) for each in runs]
     write_csv(grid.HERE / "runs.csv", pd.DataFrame([result["row"] for result in results]))
-    seconds = sum(result["seconds"] for result in results)
+    seconds = sum(result["core_seconds"] for result in results)
     said = {"runs": len(runs), "trained_now": len(missing), "core_seconds_of_all_runs": round(seconds)}
     write_json(grid.HERE / "manifest.json", {**entry(time.perf_counter() - start, "cpu"), **said})
 
