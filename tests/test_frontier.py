@@ -4,6 +4,7 @@ import importlib.util
 import json
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -280,6 +281,22 @@ def test_a_driver_that_is_killed_loses_no_finished_run_and_its_workers_end(long,
     kept = len(list(project.glob(".checkpoints/frontier/*/*.json")))
     assert f"4 runs, {kept} of them kept from before" in end(start(project))
     assert results(project) == long
+
+
+@pytest.mark.slow
+@needs_ray
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_one_line(tmp_path, number):
+    project = make(tmp_path / "project", LONG)
+    command = [sys.executable, str(grid.HERE / "train.py")]
+    environment = scratch.environment(project)
+    stage = subprocess.Popen(command, cwd=project, env=environment, stderr=subprocess.PIPE, text=True)
+    worker = training_process(stage.pid)
+    stage.send_signal(number)
+    said = stage.communicate(timeout=120)[1]
+    assert stage.returncode == 128 + number
+    assert said.splitlines()[1:] == ["stopped: all finished runs are kept; `make frontier` goes on from there"]
+    worker.wait(timeout=60)
 
 
 @pytest.mark.slow
