@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+RAY_READY := $(VENV)/.ray-ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test test-slow smoke torture bench lint clean
+.PHONY: help setup repro frontier test test-slow smoke torture bench lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -17,16 +18,23 @@ $(READY): requirements.txt pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+$(RAY_READY): $(READY) studies/frontier/requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r studies/frontier/requirements.txt
+	@touch $@
+
 setup: $(READY)  ## make the virtual environment .venv with the pinned versions
 
 repro: $(READY)  ## reproduce the whole report: runs what is out of date; with JOBS=2 two stages at once
 	@python stages/check_params.py
 	$(if $(JOBS),python tools/repro.py --jobs '$(JOBS)',dvc repro)
 
+frontier: $(RAY_READY)  ## the study of how long each model remembers, apart from the report; installs Ray (70 MB)
+	dvc repro studies/frontier/dvc.yaml
+
 test: $(READY)  ## run the tests, but for the slow ones
 	pytest
 
-test-slow: $(READY)  ## run the slow tests: kills at random, experiments, remotes, a browser, a cluster
+test-slow: $(RAY_READY)  ## run the slow tests: kills at random, experiments, remotes, a browser, a cluster
 	pytest -m slow
 
 smoke: $(READY)  ## run the whole pipeline at tiny size in .smoke, touching nothing else

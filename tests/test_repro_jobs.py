@@ -168,6 +168,7 @@ def test_longest_first_and_slots_kept_for_the_gan(monkeypatch, repository, param
     first = ["check_params", "prepare_mnist", "train_gan", *cells[:lstm], "train_longer", *cells[lstm:]]
     assert two.waiting[: len(first)] == first
     assert two.waiting[-1] == "report"
+    assert not any("studies/" in name for name in two.stages)  # their dvc.yaml is in the graph, but not to be run
     assert {*cells, "evaluate_gan"} < two.upstream["report"]
     two.stale = {"prepare_mnist", *cells}
     assert two.startable() == ["prepare_mnist"]

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import networkx as nx
+from dvc.dvcfile import PROJECT_FILE
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
@@ -36,7 +37,8 @@ class Pipeline:
     def __init__(self, jobs: int):
         self.repo = Repo()
         graph = self.repo.index.graph  # an edge leads from a stage to each that makes what it reads, or a part of it
-        self.stages = {stage.addressing: stage for stage in plan_repro(graph)}  # in the order of a serial run
+        here = self.repo.stage.collect(PROJECT_FILE)  # those of dvc.yaml, not of the studies' own
+        self.stages = {stage.addressing: stage for stage in plan_repro(graph, here)}  # in the order of a serial run
         self.upstream = {
             name: {other.addressing for other in nx.descendants(graph, stage)} for name, stage in self.stages.items()
         }

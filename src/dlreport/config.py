@@ -1,7 +1,7 @@
 """Typed schema of params.yaml: every key's type, unit and limits. The defaults are in params.yaml only."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -9,7 +9,7 @@ from dlreport.errors import UserError
 from dlreport.io import read_yaml
 
 
-def _unique(items: list) -> list:
+def unique(items: list) -> list:
     if len(set(items)) != len(items):
         raise ValueError("entries must differ from one another")
     return items
@@ -27,6 +27,9 @@ class Section(BaseModel):
     """Unknown keys and silent conversions (3.0 for 3, "5" for 5) are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Schema = TypeVar("Schema", bound=Section)
 
 
 class Clip(Section):
@@ -56,13 +59,13 @@ def _leave_steps_to_average(section: str, steps: int, average_from: int) -> None
 
 
 Length = Annotated[int, Field(ge=2, le=1000)]
-Lengths = Annotated[list[Length], Field(min_length=1), AfterValidator(_unique)]
+Lengths = Annotated[list[Length], Field(min_length=1), AfterValidator(unique)]
 Steps = Annotated[int, Field(ge=2, le=10**9)]
 Replicates = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Sequence(Section):
-    models: Annotated[list[ModelName], Field(min_length=1), AfterValidator(_unique)]
+    models: Annotated[list[ModelName], Field(min_length=1), AfterValidator(unique)]
     lengths: Lengths
     replicates: Replicates
     hidden_dim: Annotated[int, Field(ge=1, le=2**12)]
@@ -111,7 +114,7 @@ class Ablation(Section):
     replicates: Replicates
     steps: Steps
     average_from: Annotated[int, Field(ge=0)]
-    variants: Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
+    variants: Annotated[list[str], Field(min_length=1), AfterValidator(unique)]
     changes: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], Change]
 
     @model_validator(mode="after")
@@ -196,7 +199,11 @@ class Params(Section):
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml.
+    return load(Params, path)
+
+
+def load(schema: type[Schema], path: Path) -> Schema:
+    """Read a file of parameters and check it.
 
     Raises UserError with one line naming the first offending key, its value and the rule it breaks.
     """
@@ -204,7 +211,7 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     if not isinstance(raw, dict):
         raise UserError(f"{path}: expected sections of keys, found {type(raw).__name__}")
     try:
-        return Params.model_validate(raw)
+        return schema.model_validate(raw)
     except ValidationError as error:
         first, more = error.errors()[0], error.error_count() - 1
         key = ".".join(str(part) for part in first["loc"])
