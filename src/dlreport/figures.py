@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 COLOURS = {"VanillaRNN": "#d95f02", "LSTM": "#1f77b4"}
 DISCRIMINATOR, GENERATOR = "#1f77b4", "#d95f02"
@@ -90,7 +91,7 @@ def accuracy_by_length(
         axes.set_ylim(-0.02, 1.05)
     _grid(train, "palindrome length", "accuracy", f"Mean training accuracy at the end, {confidence:.0%} interval")
     _grid(test, "palindrome length", "", f"Test accuracy, {confidence:.0%} interval")
-    train.legend(loc="center left")
+    train.legend(loc="lower left")
     return figure
 
 
@@ -141,8 +142,9 @@ WHEN = {"start": "#999999", "halfway": "#66a61e", "end": "#7570b3"}
 def _by_time_step(table: pd.DataFrame, lines: dict[str, tuple[str, str]], y_label: str, scale: str) -> Figure:
     """A row of panels for each length, one for each model; `lines`: columns of the table, their label and style."""
     lengths, models = sorted(table["length"].unique()), list(table["model"].unique())
-    figure = Figure(figsize=(5 * len(models), 2.5 * len(lengths)), layout="constrained")
+    figure = Figure(figsize=(5 * len(models), 2.5 * len(lengths) + 0.4), layout="constrained")
     panels = figure.subplots(len(lengths), len(models), squeeze=False, sharey="row")
+    labelled = {}  # one legend for all panels
     for row, length in zip(panels, lengths, strict=True):
         for axes, model in zip(row, models, strict=True):
             cell = table[(table["length"] == length) & (table["model"] == model)]
@@ -151,8 +153,10 @@ def _by_time_step(table: pd.DataFrame, lines: dict[str, tuple[str, str]], y_labe
                 if name in found and found[name].notna().any():
                     _replicates(axes, found, "t", name, colour, f"{when}, {label}", linestyle=style)
             axes.set_yscale(scale)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             _grid(axes, "time step t", y_label if axes is row[0] else "", f"{model}, length {length}")
-            axes.legend(fontsize=7)
+            labelled |= {line.get_label(): line for line in axes.get_lines() if not line.get_label().startswith("_")}
+    figure.legend(labelled.values(), labelled, loc="outside upper center", ncols=len(labelled), fontsize=8)
     return figure
 
 
@@ -171,7 +175,7 @@ def saturation(table: pd.DataFrame) -> Figure:
 def ablation(curves: dict[tuple[str, int], pd.DataFrame]) -> Figure:
     """Accuracy by step of the VanillaRNN's variants, a panel for each length; curves keyed by (variant, length)."""
     lengths = sorted({length for _, length in curves})
-    figure = Figure(figsize=(4.2 * len(lengths), 3.6), layout="constrained")
+    figure = Figure(figsize=(4.2 * len(lengths), 3.9), layout="constrained")
     panels = figure.subplots(1, len(lengths), squeeze=False, sharey=True)[0]
     for axes, length in zip(panels, lengths, strict=True):
         variants = [variant for variant, at in curves if at == length]
@@ -179,6 +183,8 @@ def ablation(curves: dict[tuple[str, int], pd.DataFrame]) -> Figure:
             label = variant.replace("_", " ")
             _replicates(axes, curves[variant, length], "step", "accuracy_mean", f"C{index}", label)
         axes.set_ylim(-0.02, 1.02)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         _grid(axes, "training step", "accuracy" if axes is panels[0] else "", f"VanillaRNN, length {length}")
-    panels[-1].legend(loc="center right", fontsize=7)
+    lines, labels = panels[0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside upper center", ncols=len(lines), fontsize=9)
     return figure

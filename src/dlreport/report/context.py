@@ -113,5 +113,6 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         "ablation": params.ablation,
         "ablation_means": _ablation_means(results.ablation),
         "gradients": _at_the_ends(results.gradients),
+        "longest": max(sequence.lengths),
         "machine": results.machine,
     }
