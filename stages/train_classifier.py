@@ -5,8 +5,8 @@ from pathlib import Path
 from dlreport.config import load_params
 from dlreport.evaluation.gan import as_images
 from dlreport.io import read_tensors, write_metrics, write_tensors
-from dlreport.runtime import prepare, select_device
-from dlreport.training.classifier import predict, train_classifier
+from dlreport.runtime import select_device
+from dlreport.training.classifier import predict, train_classifier, use_one_thread
 from dlreport.training.progress import start_logging
 from stage import run
 
@@ -14,7 +14,7 @@ from stage import run
 def main() -> None:
     start_logging()
     params = load_params()
-    prepare(threads=1, keep_memory=False)
+    use_one_thread()
     where = select_device(params.device)
     train, test = (read_tensors(Path(f"data/mnist/{split}.pt")) for split in ("train", "test"))
 
