@@ -16,7 +16,9 @@ def main() -> None:
     params = load_params()
     cells = [f"{model}-{length}" for model in params.sequence.models for length in params.sequence.lengths]
     runs = {path.stem: read_json(path) for path in sorted(MANIFEST.glob("*.json"))}
-    runs = {name: values for name, values in runs.items() if "@" not in name or name.partition("@")[2] in cells}
+    variants = [f"{variant}-{length}" for variant in params.ablation.variants for length in params.ablation.lengths]
+    now = {*cells, *variants}  # of cells that were since removed an entry may be left
+    runs = {name: values for name, values in runs.items() if "@" not in name or name.partition("@")[2] in now}
     results = Results(
         published=read_yaml(Path("published.yaml")),
         comparison=read_csv(SEQUENCE / "comparison.csv"),

@@ -43,7 +43,7 @@ def test_a_bad_parameter_is_one_line_and_leaves_nothing(project):
 def test_a_missing_dependency_is_one_line(project):
     result = check(project, "-S")  # no site-packages
     assert result.returncode == 1
-    assert result.stderr == "error: dlreport is not installed; run `make setup`, then `. .venv/bin/activate`\n"
+    assert result.stderr == "error: pydantic is not installed; run `make setup`, then `. .venv/bin/activate`\n"
 
 
 @pytest.mark.parametrize("name", ABSENT)

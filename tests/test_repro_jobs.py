@@ -56,7 +56,7 @@ def repro(project: Path, *options: str, **environment: str) -> subprocess.Comple
 
 
 def ran(result: subprocess.CompletedProcess) -> list[str]:
-    return re.findall(r"^Running stage '(.+)'$", result.stdout, flags=re.MULTILINE)
+    return re.findall(r"^Running stage '(.+)' \(\d+ of \d+\)$", result.stdout, flags=re.MULTILINE)
 
 
 def dvc_finds_nothing_to_do(project: Path) -> bool:
