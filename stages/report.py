@@ -9,7 +9,8 @@ from dlreport.report.context import Results, build
 from dlreport.report.render import markdown, page
 from stage import run
 
-REPORT, MANIFEST, SEQUENCE, GAN = Path("report"), Path("manifest"), Path("plots/sequence"), Path("plots/gan")
+REPORT, MANIFEST, FRONTIER = Path("report"), Path("manifest"), Path("studies/frontier")
+SEQUENCE, GAN = Path("plots/sequence"), Path("plots/gan")
 
 
 def main() -> None:
@@ -37,6 +38,7 @@ def main() -> None:
         longer=read_csv(Path("plots/longer/replicates.csv")),
         ablation=read_csv(Path("plots/ablation/comparison.csv")),
         gradients=read_csv(Path("plots/gradients/by_time_step.csv")),
+        frontier=read_csv(FRONTIER / "longest.csv"),
         machine=common(runs),
     )
     list_of_runs = table(runs)

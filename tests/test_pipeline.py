@@ -148,7 +148,7 @@ def test_the_report_shows_the_numbers_of_the_metrics(project, report):
 
 def test_the_reports_pictures_exist_and_are_inside_the_page(project, report):
     sources = re.findall(r"!\[.+?\]\((.+?)\)", report)
-    assert len(sources) == 2 + 2 + 3 + 1 + 3 + 2 + 3
+    assert len(sources) == 2 + 2 + 3 + 1 + 1 + 3 + 2 + 3
     for source in sources:
         assert (project / "report" / source).is_file()
     page = (project / "report/index.html").read_text()

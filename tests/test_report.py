@@ -111,6 +111,10 @@ def made_up(repository, cells: dict[tuple[str, int], tuple[float, int, float]], 
         ),
         longer=pd.DataFrame({"train_accuracy_mean": [0.99, 0.8], "test_accuracy": [0.99, 0.8], "solved": [1, 0]}),
         ablation=made_up_ablation(0, 1),
+        frontier=pd.DataFrame(
+            {"model": ["VanillaRNN", "VanillaRNN", "LSTM"], "hidden_dim": 64, "clip": ["off", "effective", "off"]}
+            | {"initialisation": ["as_reported", "orthogonal", "as_reported"], "longest": [10, 50, 20]}
+        ),
         gradients=pd.DataFrame(
             {"model": ["VanillaRNN"] * 2 + ["LSTM"] * 2, "length": 20, "replicate": 0, "when": "end", "t": [1, 19] * 2}
             | {"gradient": [1e-6, 1] * 2, "gradient_cell": [np.nan] * 2 + [0.5, 1], "saturated_tanh": 0.6}
@@ -226,6 +230,13 @@ def test_what_is_ours_is_in_numbers(params, repository, report):
     for neither in (made_up_ablation(1, 1), made_up_ablation(0, 0)):
         other = written(params, replace(made_up(repository, AS_PUBLISHED), ablation=neither))
         assert "No variant always ends at the optimum where" in section(other, "What would help the VanillaRNN")
+
+
+def test_the_longest_lengths_of_the_study_are_told(report):
+    frontier = section(report, "How long can they remember?")
+    assert "| VanillaRNN | 64 | orthogonal | effective | 50 |" in frontier
+    assert "The VanillaRNN as reported remembers 10 digits, the best of its variants 50." in frontier
+    assert "The LSTM as reported remembers 20 digits, and no variant more." in frontier
 
 
 def test_a_length_without_published_figures(params, repository):

@@ -29,7 +29,8 @@ def heat_map(table: pd.DataFrame) -> Figure:
         dark = cell.test_accuracy_mean < 0.6
         text = f"{cell.test_accuracy_mean:.2f}\n{cell.solved} of {cell.replicates}"
         axes.annotate(text, place, ha="center", va="center", fontsize=7, color="white" if dark else "black")
-    axes.set(xlabel="palindrome length", title="Test accuracy (mean), and replicates that solved the length")
+    axes.set_xlabel("palindrome length")
+    figure.suptitle("Mean test accuracy, and runs that solved the length", fontsize=11)
     figure.colorbar(image, label="accuracy")
     return figure
 

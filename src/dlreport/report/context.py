@@ -34,6 +34,7 @@ class Results:
     longer: pd.DataFrame  # a row per replicate
     ablation: pd.DataFrame  # a row per variant, length and replicate
     gradients: pd.DataFrame  # by model, length, replicate, when, and time step t
+    frontier: pd.DataFrame  # the study's: a row per variant, with the longest length that it remembers
     machine: dict[str, str]  # on which the training stages ran; empty if that is not recorded
 
 
@@ -114,5 +115,6 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         "ablation_means": _ablation_means(results.ablation),
         "gradients": _at_the_ends(results.gradients),
         "longest": max(sequence.lengths),
+        "frontier": results.frontier.to_dict("records"),
         "machine": results.machine,
     }
