@@ -66,11 +66,6 @@ def test_a_run_for_each_choice_and_replicate():
     assert str(runs[-1]) == "LSTM-8-orthogonal-effective-4-1"
 
 
-def test_the_shipped_grid_goes_to_length_100(repository, monkeypatch):
-    monkeypatch.chdir(repository)
-    assert max(run.length for run in grid.runs(grid.load_study())) == 100
-
-
 def test_finished_runs_stay_valid_when_an_axis_grows_and_only_then(repository, monkeypatch):
     monkeypatch.chdir(repository)
     before = grid.fingerprint(study())

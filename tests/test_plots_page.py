@@ -95,7 +95,7 @@ def test_everything_is_drawn(project, open_page, arguments, window):
     assert Counter(map(tuple, page.evaluate(MARKS, [losses, "line"]))) == Counter(map(tuple, lines))
     assert page.evaluate(MARKS, [fid, "line"]) == [[colour, None, True] for colour in (ORANGE, BLUE)[: len(dashes)]]
 
-    names = re.findall(r"<p>(plots/.+\.png)</p>", html.read_text(encoding="utf-8"))
+    names = re.findall(r"<p>((?:plots|studies)/.+\.png)</p>", html.read_text(encoding="utf-8"))
     assert page.locator(".picture").count() == len(names)
     widths = page.eval_on_selector_all("img", "images => images.map(image => image.complete && image.naturalWidth)")
     assert len(widths) == page.locator(".picture > div").count() >= len(names)
