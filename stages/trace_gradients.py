@@ -1,6 +1,5 @@
 """Trace gradients back through time in one model at one length: before, half-way through and after training."""
 
-from itertools import count
 from pathlib import Path
 
 import pandas as pd
@@ -27,9 +26,8 @@ def main() -> None:
     prepare(threads=1)
     settings = params.sequence
     rows = []
-    for replicate, halfway, end in zip(
-        count(), read_tensors(MODELS / f"halfway/{cell}.pt"), read_tensors(MODELS / f"{cell}.pt"), strict=False
-    ):
+    kept = (read_tensors(MODELS / f"halfway/{cell}.pt"), read_tensors(MODELS / f"{cell}.pt"))
+    for replicate, (halfway, end) in enumerate(zip(*kept, strict=True)):
         name = ("sequence", str(cell), replicate)
         x, target = palindromes.sample(SEQUENCES, cell.length, stream(params.seed, *name, "gradients"))
         start = build_model(cell, settings.hidden_dim, stream(params.seed, *name, "init"), settings.initialisation)

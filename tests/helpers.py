@@ -39,6 +39,17 @@ def git(project: Path, *arguments: str) -> str:
     return output_of(["git", *arguments], project)
 
 
+def name_author(project: Path) -> None:
+    """Who commits in this repository: git wants a name."""
+    git(project, "config", "user.name", "scratch")
+    git(project, "config", "user.email", "scratch@localhost")
+
+
+def commit_all(project: Path, message: str) -> None:
+    git(project, "add", "--all")
+    git(project, "commit", "-qm", message)
+
+
 def stages_run(output: str) -> list[str]:
     """Names of the stages that `dvc repro` or `dvc exp run` says it ran, in order."""
     return re.findall(r"^Running stage '(.+)'", output, flags=re.MULTILINE)
@@ -47,8 +58,6 @@ def stages_run(output: str) -> list[str]:
 def with_results_committed(made: Path, target: Path) -> Path:
     """A copy of a tiny project and its results, in git as the repository's own are."""
     shutil.copytree(made, target, symlinks=True)
-    git(target, "config", "user.name", "scratch")
-    git(target, "config", "user.email", "scratch@localhost")
-    git(target, "add", "--all")
-    git(target, "commit", "-qm", "Results")
+    name_author(target)
+    commit_all(target, "Results")
     return target

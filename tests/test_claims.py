@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from dlreport.evaluation.claims import check
-from dlreport.evaluation.claims_sequence import knee, still_falling
+from dlreport.evaluation.curves import knee, late_fall
 from dlreport.evaluation.evidence import Evidence
 from dlreport.evaluation.verdicts import (
     NOT_SUPPORTED,
@@ -212,8 +212,8 @@ def test_the_knee_of_two_lines_is_where_they_meet():
     assert knee(curve(0, 1, 0, bend=8_000)) == pytest.approx([8_000] * RUNS, abs=150)
 
 
-def test_still_falling():
+def test_late_fall():
     """A fall from 4 to 2 within the second half of its steps."""
     table = pd.DataFrame({"replicate": 0, "step": [1, 2, 3, 4], "loss_mean": [9.0, 4, 4, 2]})
-    assert still_falling(table, 2) == pytest.approx([1 - 3 / 4])
-    assert still_falling(table, 3) == pytest.approx([0.5])
+    assert late_fall(table, 2) == pytest.approx([1 - 3 / 4])
+    assert late_fall(table, 3) == pytest.approx([0.5])

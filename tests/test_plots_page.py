@@ -4,7 +4,6 @@ import hashlib
 import re
 import runpy
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 import pytest
 
 import scratch
+from helpers import commit_all, name_author, output_of
 
 pytest_plugins = ["browser"]
 
@@ -29,17 +29,9 @@ MARKS = """([chart, mark]) => [...document.querySelectorAll(`#${chart} .mark-${m
 ORANGE, BLUE = "#d95f02", "#1f77b4"
 
 
-def commit(project: Path, message: str) -> None:
-    git = ["git", "-c", "user.name=scratch", "-c", "user.email=scratch@localhost"]
-    for command in (["add", "--all"], ["commit", "-qm", message]):
-        subprocess.run([*git, *command], cwd=project, check=True)
-
-
 def plots(project: Path, *arguments: str) -> Path:
     """The page that `dvc plots` writes, without network where that can be arranged."""
-    command = [*scratch.offline(), sys.executable, "-m", "dvc", "plots", *arguments]
-    result = subprocess.run(command, cwd=project, env=scratch.environment(project), capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    output_of([*scratch.offline(), sys.executable, "-m", "dvc", "plots", *arguments], project)
     return project / "dvc_plots/index.html"
 
 
@@ -48,8 +40,9 @@ def project(repository, tmp_path_factory) -> Path:
     """A copy with the repository's results, and then a commit with other ones and with two more epochs' pictures."""
     project = tmp_path_factory.mktemp("plots") / "project"
     scratch.make(project)
+    name_author(project)
     shutil.copytree(repository / "plots", project / "plots")
-    commit(project, "Results")
+    commit_all(project, "Results")
     for name, columns in {
         "sequence/curves.csv": ["mean", "low", "high"],
         "gan/losses.csv": ["discriminator", "generator"],
@@ -61,7 +54,7 @@ def project(repository, tmp_path_factory) -> Path:
     grids = project / "plots/gan/grids"
     for epoch in (2000, 10000):  # as text, 10000 comes first
         shutil.copy(grids / "0000.png", grids / f"{epoch}.png")
-    commit(project, "Other results")
+    commit_all(project, "Other results")
     return project
 
 

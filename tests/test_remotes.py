@@ -11,7 +11,7 @@ from moto.server import ThreadedMotoServer
 
 import scratch
 from dlreport.io import read_yaml
-from helpers import dvc, git, output_of, stages_run, with_results_committed
+from helpers import dvc, git, name_author, output_of, stages_run, with_results_committed
 
 pytestmark = pytest.mark.slow
 
@@ -56,8 +56,7 @@ def origin(request, serial, tmp_path_factory) -> Path:
 @pytest.fixture
 def clone(origin, tmp_path) -> Path:
     git(origin, "clone", "-q", str(origin), str(tmp_path / "clone"))
-    git(tmp_path / "clone", "config", "user.name", "scratch")
-    git(tmp_path / "clone", "config", "user.email", "scratch@localhost")
+    name_author(tmp_path / "clone")
     return tmp_path / "clone"
 
 

@@ -2,42 +2,18 @@
 
 from math import inf
 
-import numpy as np
 import pandas as pd
 
-from dlreport.evaluation.curves import CONVERGED, late_gain
+from dlreport.evaluation.curves import CONVERGED, RETAINED, first_over_last, knee, late_fall, late_gain
 from dlreport.evaluation.evidence import Evidence, Found
 from dlreport.evaluation.verdicts import Outcome, another_run, between, less, most, rising
 
 EARLY = 0.1  # of the training: "within few steps", "quickly"
-RETAINED = 0.2  # the report's own line in the test
 AROUND = (0.10, 0.14)  # "around 0.12", to the last digit given
 GUESS = (0.09, 0.11)  # a guess is right in 0.1; a difference of 0.01 would be of no use
 KNEE = (2_500, 10_000)  # "about step 5,000": within a factor of two
 STILL = 0.02  # a loss that moves by less than this share has converged
 MOST = "Wilson's interval of the share of runs, against a half"
-
-
-def knee(curve: pd.DataFrame) -> list[float]:
-    """Of each replicate the step at which two straight lines, one before and one after it, fit the loss best."""
-    steps = []
-    for _, one in curve.groupby("replicate"):
-        x, y = one["step"].to_numpy(dtype=float), one["loss_mean"].to_numpy()
-        errors = {
-            x[k]: sum(np.polyfit(x[part], y[part], 1, full=True)[1].sum() for part in (slice(k), slice(k, None)))
-            for k in range(3, len(x) - 3)
-        }
-        steps.append(min(errors, key=errors.get, default=inf))
-    return steps
-
-
-def still_falling(curve: pd.DataFrame, average_from: int) -> list[float]:
-    """Of each replicate by which share the loss falls between the halves of the steps from `average_from` on."""
-    shares = []
-    for _, one in curve[curve["step"] >= average_from].groupby("replicate"):
-        loss, half = one["loss_mean"], len(one) // 2
-        shares.append(float(1 - loss[half:].mean() / loss[:half].mean()) if half else 0.0)
-    return shares
 
 
 def _solved(e: Evidence, cell: tuple[str, int], words: str) -> tuple[str, str, str, Outcome]:
@@ -136,7 +112,7 @@ def lengths_15_and_20(e: Evidence) -> Found:
                 f"VanillaRNN, length {length}: the loss converges (at {ends['last'].mean():.3g})",
                 f"fall between the halves from step {settings.average_from:,} on, within {STILL:.0%}; Student's t",
                 "a loss at rest",
-                between(still_falling(e.curves[cell], settings.average_from), -STILL, STILL, e.confidence),
+                between(late_fall(e.curves[cell], settings.average_from), -STILL, STILL, e.confidence),
             )
             yield (
                 f"VanillaRNN, length {length}: the accuracy stays around 0.12",
@@ -174,16 +150,13 @@ def conclusion(e: Evidence) -> Found:
     if not both:
         return
     longest = both[-1]
-    end = e.gradients[(e.gradients["length"] == longest) & (e.gradients["when"] == "end")]
-    first = end[end["t"] == 1].set_index(["model", "replicate"])
-    last = end[end["t"] == end["t"].max()].set_index(["model", "replicate"])
-    share = first["gradient"] / last["gradient"]
-    cell_share = first["gradient_cell"] / last["gradient_cell"]
+    end = e.gradients[(e.gradients["length"] == longest) & (e.gradients["when"] == "end")].groupby("model")
+    share = {model: first_over_last(cell, model) for model, cell in end}
     yield (
         f"the LSTM overcomes the vanishing gradient (length {longest}, after training)",
         "d loss / d c at the first step over that at the last, against the VanillaRNN's of h; Mann-Whitney",
         "the way on which each carries its memory",
-        less(share["VanillaRNN"].tolist(), cell_share["LSTM"].tolist(), e.confidence),
+        less(share["VanillaRNN"], share["LSTM"], e.confidence),
     )
     yield (
         f"the VanillaRNN's gradient vanishes (length {longest}, after training)",
@@ -198,7 +171,7 @@ def conclusion(e: Evidence) -> Found:
         "0 if none",
         less(solved["VanillaRNN"], solved["LSTM"], e.confidence),
     )
-    held = first.loc["LSTM", "frozen_gates_accuracy"].tolist()
+    held = end.get_group("LSTM").groupby("replicate")["frozen_gates_accuracy"].first()
     lost = [accuracy - left for accuracy, left in zip(e.column(("LSTM", longest), "test_accuracy"), held, strict=True)]
     yield (
         f"the LSTM controls the flow of information by its gates (length {longest})",

@@ -40,6 +40,13 @@ def _decide(low: float, high: float, at_least: float, at_most: float) -> str:
     return NOT_SUPPORTED if high < at_least or low > at_most else UNDECIDED
 
 
+def _one_sided(p: float, reverse: float, confidence: float) -> str:
+    """By the p-values of a one-sided test, and of the same the other way round."""
+    if p < 1 - confidence:
+        return SUPPORTED
+    return NOT_SUPPORTED if reverse < 1 - confidence else UNDECIDED
+
+
 def most(holds: Sequence[bool], confidence: float) -> Outcome:
     low, high = wilson(sum(holds), len(holds), confidence)
     return Outcome(_decide(low, high, 0.5, inf), f"{sum(holds)} of {len(holds)} runs")
@@ -57,9 +64,10 @@ def less(smaller: Sequence[float], larger: Sequence[float], confidence: float) -
 
     p = mannwhitneyu(smaller, larger, alternative="less").pvalue
     reverse = mannwhitneyu(smaller, larger, alternative="greater").pvalue
-    verdict = SUPPORTED if p < 1 - confidence else NOT_SUPPORTED if reverse < 1 - confidence else UNDECIDED
     medians = [sorted(values)[len(values) // 2] for values in (smaller, larger)]
-    return Outcome(verdict, f"medians {_number(medians[0])} and {_number(medians[1])}, p = {p:.2g}")
+    return Outcome(
+        _one_sided(p, reverse, confidence), f"medians {_number(medians[0])} and {_number(medians[1])}, p = {p:.2g}"
+    )
 
 
 def rising(groups: Sequence[Sequence[float]], confidence: float) -> Outcome:
@@ -71,8 +79,8 @@ def rising(groups: Sequence[Sequence[float]], confidence: float) -> Outcome:
         return Outcome(UNDECIDED, "too few values")
     tau, p = kendalltau(order, values, alternative="greater")
     reverse = kendalltau(order, values, alternative="less").pvalue
-    verdict = SUPPORTED if p < 1 - confidence else NOT_SUPPORTED if reverse < 1 - confidence else UNDECIDED
-    return Outcome(verdict, f"means {', '.join(_number(mean(group)) for group in groups)}; tau {tau:.2f}, p = {p:.2g}")
+    evidence = f"means {', '.join(_number(mean(group)) for group in groups)}; tau {tau:.2f}, p = {p:.2g}"
+    return Outcome(_one_sided(p, reverse, confidence), evidence)
 
 
 def another_run(values: Sequence[float], published: float, confidence: float) -> Outcome:

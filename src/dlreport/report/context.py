@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from math import log
+from statistics import median
 from typing import Any
 
 import pandas as pd
 
 from dlreport.config import Params
-from dlreport.evaluation.curves import CONVERGED, loss_course
-from dlreport.report.findings import NOT_RETAINED, conclude, find, slows_with_length
+from dlreport.evaluation.curves import CONVERGED, RETAINED, first_over_last, loss_course
+from dlreport.report.findings import conclude, find, slows_with_length
 
 CLASSES = 10  # digits
 SHOWN = {"sequence", "longer", "ablation", "gan", "classifier", "quality"}  # sections of params.yaml
@@ -60,16 +61,11 @@ def _ablation_means(table: pd.DataFrame) -> dict[str, dict[int, dict[str, float]
 def _at_the_ends(table: pd.DataFrame) -> list[dict[str, Any]]:
     """By model and length, after training: the gradient at the first step over that at the last (the replicates'
     median), saturation, and what the LSTM can do with its gates held."""
-    rows = []
-    for (model, length), cell in table[table["when"] == "end"].groupby(["model", "length"], sort=False):
-        lstm = model == "LSTM"
-        by_step = cell.pivot(index="replicate", columns="t", values="gradient_cell" if lstm else "gradient")
-        row = {"model": model, "length": length, "share": (by_step.iloc[:, 0] / by_step.iloc[:, -1]).median()}
-        means = cell.mean(numeric_only=True).to_dict()
-        shown = ("saturated_tanh", "saturated_gates", "frozen_gates_accuracy")
-        rows.append(row | {name: means[name] for name in shown})
-
-    return rows
+    shown = ("saturated_tanh", "saturated_gates", "frozen_gates_accuracy")
+    return [
+        {"model": model, "length": length, "share": median(first_over_last(cell, model)), **cell[[*shown]].mean()}
+        for (model, length), cell in table[table["when"] == "end"].groupby(["model", "length"], sort=False)
+    ]
 
 
 def build(params: Params, results: Results) -> dict[str, Any]:
@@ -91,7 +87,7 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         "lstm": conclude(findings),
         "window": -(-sequence.steps // sequence.curve_points),
         "converged": CONVERGED,
-        "not_retained": NOT_RETAINED,
+        "not_retained": RETAINED,
         "guess_accuracy": 1 / CLASSES,
         "guess_loss": log(CLASSES),
         "gan": results.gan_metrics,

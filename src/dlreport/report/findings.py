@@ -8,9 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dlreport.config import Sequence
-from dlreport.evaluation.curves import CONVERGED, late_gain, over_replicates, steps_to_reach, window_spread
-
-NOT_RETAINED = 0.2  # the report's own line: below it the first digit is not retained (claim 3)
+from dlreport.evaluation.curves import CONVERGED, RETAINED, late_gain, over_replicates, steps_to_reach, window_spread
 
 
 @dataclass(frozen=True)
@@ -25,9 +23,7 @@ class Finding:
     test_high: float
     solved: float  # share of the replicates
     outcome: str  # solved: all at the optimum; partly: better than the report's line; lost: below it
-    reached: (
-        int | None
-    )  # step by which a window's accuracy was CONVERGED, the replicates' median; None if one never was
+    reached: int | None  # step by which a window was at CONVERGED, median; None if a replicate never was
     spread: float
     gain: float
     loss_first: float
@@ -38,7 +34,7 @@ class Finding:
 def outcome(solved: float, test: float) -> str:
     if solved == 1:
         return "solved"
-    return "lost" if test < NOT_RETAINED else "partly"
+    return "lost" if test < RETAINED else "partly"
 
 
 def find(row: dict[str, Any], curve: pd.DataFrame, settings: Sequence) -> Finding:
