@@ -7,10 +7,10 @@ import torch
 
 from dlreport import figures
 from dlreport.config import load_params
+from dlreport.evaluation.classifier import Seen
 from dlreport.evaluation.gan import generate, line_latents, pair_latents, spherical, step_shares, straight, tile
 from dlreport.io import read_tensors, write_csv, write_figure, write_metrics
 from dlreport.models.classifier import Classifier
-from dlreport.training.classifier import predict
 from stage import run
 
 PLOTS = Path("plots/gan")
@@ -24,13 +24,12 @@ def main() -> None:
 
     latents = line_latents(params.gan)
     images = generate(weights, latents)
-    features, probabilities = predict(model, images)
-    confidence, digits = probabilities.max(1)
-    pixel_steps, feature_steps = step_shares(images), step_shares(features)
+    seen = Seen.by(model, images)
+    pixel_steps, feature_steps = step_shares(images), step_shares(seen.features)
     walk = {
         "weight": latents[:, 0],
-        "digit": digits,
-        "confidence": confidence,
+        "digit": seen.digits,
+        "confidence": seen.confidence,
         "pixel_step": [None, *pixel_steps.tolist()],
         "feature_step": [None, *feature_steps.tolist()],
     }
@@ -38,8 +37,8 @@ def main() -> None:
     metrics = {
         "largest_step_share": pixel_steps.max().item(),
         "largest_step_share_features": feature_steps.max().item(),
-        "digit_changes": int((digits.diff() != 0).sum()),
-        "least_confidence": confidence.min().item(),
+        "digit_changes": int((seen.digits.diff() != 0).sum()),
+        "least_confidence": seen.confidence.min().item(),
     }
     write_metrics(Path("metrics/gan/interpolation.json"), metrics)
     labels = [f"{weight:.3g}" for weight in latents[:, 0].tolist()]

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from dlreport import figures
 from dlreport.config import load_params
+from dlreport.evaluation.classifier import Seen
 from dlreport.evaluation.gan import as_images, generate, tile
-from dlreport.evaluation.quality import Real, Seen, at_a_glance, judge
+from dlreport.evaluation.quality import Real, at_a_glance, judge
 from dlreport.io import read_tensors, write_csv, write_figure, write_metrics
 from dlreport.models.classifier import Classifier
 from dlreport.runtime import prepare

@@ -34,7 +34,8 @@ def main() -> None:
         for when, weights in (("start", start.state_dict()), ("halfway", halfway), ("end", end)):
             model = build_model(cell, settings.hidden_dim, torch.Generator())
             model.load_state_dict(weights)
-            frozen = frozen_gates_accuracy(model, x, target) if isinstance(model, LSTM) else None
+            held = when == "end" and isinstance(model, LSTM)
+            frozen = frozen_gates_accuracy(model, x, target) if held else None
             found = pd.DataFrame({"frozen_gates_accuracy": frozen, **reach(model, x, target)})
             rows.append(found.assign(replicate=replicate, when=when, t=found.index + 1))
     columns = ["replicate", "when", "t", "gradient", "gradient_cell", "saturated_tanh", "saturated_gates"]

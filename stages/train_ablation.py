@@ -4,11 +4,10 @@ import argparse
 from pathlib import Path
 
 from dlreport.config import load_params
-from dlreport.io import write_csv
 from dlreport.training.progress import start_logging
 from dlreport.training.sequence import Cell
 from stage import run
-from variation import train_and_test
+from training import trained, write_training
 
 
 def main() -> None:
@@ -18,12 +17,12 @@ def main() -> None:
     parser.add_argument("--length", type=int, required=True)
     arguments = parser.parse_args()
     params = load_params()
-    name = f"{arguments.variant}-{arguments.length}"
+    key = f"{arguments.variant}-{arguments.length}"
 
     settings = params.ablation.settings(params.sequence, arguments.variant)
-    curves, replicates = train_and_test(f"ablation-{name}", Cell("VanillaRNN", arguments.length), settings, params)
-    write_csv(Path(f"plots/ablation/curves/{name}.csv"), curves)
-    write_csv(Path(f"plots/ablation/replicates/{name}.csv"), replicates)
+    paths = (f"models/ablation/{key}.pt", f"plots/ablation/curves/{key}.csv", f"metrics/ablation/train/{key}.json")
+    with trained(f"ablation-{key}", Cell("VanillaRNN", arguments.length), settings, params) as runs:
+        write_training(runs, settings, *map(Path, paths))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from dlreport.config import load_params
+from dlreport.evaluation.classifier import Seen
 from dlreport.evaluation.gan import as_images
 from dlreport.io import read_tensors, write_metrics, write_tensors
-from dlreport.runtime import select_device
-from dlreport.training.classifier import predict, train_classifier, use_one_thread
+from dlreport.runtime import prepare, select_device
+from dlreport.training.classifier import train_classifier
 from dlreport.training.progress import start_logging
 from stage import run
 
@@ -14,7 +15,7 @@ from stage import run
 def main() -> None:
     start_logging()
     params = load_params()
-    use_one_thread()
+    prepare(threads=1, keep_memory=False)
     where = select_device(params.device)
     train, test = (read_tensors(Path(f"data/mnist/{split}.pt")) for split in ("train", "test"))
 
@@ -23,7 +24,7 @@ def main() -> None:
         images, train["labels"].to(where), 10, settings.epochs, settings, params.seed, "classifier"
     )
 
-    right = predict(model, as_images(test["images"]).to(where))[1].argmax(1) == test["labels"]
+    right = Seen.by(model, as_images(test["images"]).to(where)).digits == test["labels"]
     write_tensors(Path("models/classifier.pt"), model.state_dict())
     write_metrics(Path("metrics/classifier.json"), {"test_accuracy": right.double().mean().item()})
 

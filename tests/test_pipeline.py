@@ -53,7 +53,8 @@ def project(serial, tmp_path_factory) -> Path:
     assert ran[-1] == "report"
     assert set(ran) == {
         *("check_params", "prepare_mnist", "train_classifier", *GAN_STAGES, *COLLECTORS, *sequence_stages(5)),
-        *("train_longer", "train_ablation@as_reported-5", "train_ablation@all_changed-5", "compare_ablation"),
+        *("train_longer", "evaluate_longer", "compare_ablation"),
+        *("train_ablation@as_reported-5", "train_ablation@all_changed-5"),
     }
     return shutil.copytree(made, tmp_path_factory.mktemp("pipeline") / "project", symlinks=True)
 
@@ -188,6 +189,14 @@ def test_another_number_of_gan_epochs_reruns_no_sequence_stage(project):
     ran = repro(project)
     assert set(ran) == {"check_params", "check_claims", "report", *GAN_STAGES}
     assert "2 epochs of Adam" in (project / "report/report.md").read_text()
+
+
+def test_another_test_trains_nothing(project):
+    scratch.set_params(project, {"sequence.test.report_sequences": 64})
+    ran = repro(project)
+    evaluations = {name for name in sequence_stages(5) if name.startswith("evaluate")}
+    collectors = {"evaluate_longer", "compare_ablation", "compare_sequences"}
+    assert set(ran) - evaluations == {"check_params", *collectors, "check_claims", "report"}
 
 
 def test_a_new_length_trains_that_length_alone(project):

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from dlreport.config import Classifier as Settings
 from dlreport.data.mnist import decode
+from dlreport.evaluation.classifier import Seen
 from dlreport.evaluation.gan import as_images
 from dlreport.evaluation.quality import (
     Real,
-    Seen,
     at_a_glance,
     fid,
     kid,
@@ -21,7 +21,7 @@ from dlreport.evaluation.quality import (
     two_sample,
 )
 from dlreport.models.classifier import FEATURES, Classifier
-from dlreport.training.classifier import predict, train_classifier
+from dlreport.training.classifier import train_classifier
 from helpers import seeded
 
 
@@ -48,11 +48,14 @@ def train(labelled, settings, epochs=1, seed=1) -> Classifier:
 
 def test_the_classifier_learns_real_digits(labelled, settings):
     model = train(labelled, settings, epochs=8)
-    features, probabilities = predict(model, as_images(labelled["test"]["images"]))
-    assert features.shape == (128, FEATURES)
-    assert (features >= 0).all()
-    torch.testing.assert_close(probabilities.sum(1), torch.ones(128))
-    assert (probabilities.argmax(1) == labelled["test"]["labels"]).double().mean() > 0.85
+    images = as_images(labelled["test"]["images"])
+    seen = Seen.by(model, images)
+    assert seen.features.shape == (128, FEATURES)
+    assert (seen.features >= 0).all()
+    probabilities = model(images).softmax(1)
+    torch.testing.assert_close(seen.confidence, probabilities.amax(1))
+    assert (seen.digits == probabilities.argmax(1)).all()
+    assert (seen.digits == labelled["test"]["labels"]).double().mean() > 0.85
 
 
 def test_training_follows_its_seed_alone(labelled, settings):

@@ -98,6 +98,10 @@ class Longer(Section):
         _leave_steps_to_average("longer", self.steps, self.average_from)
         return self
 
+    def settings(self, sequence: Sequence) -> Sequence:
+        """`sequence` as this training takes it."""
+        return sequence.model_copy(update={"steps": self.steps, "average_from": self.average_from})
+
 
 class Change(Section):
     """What a variant of the ablation changes in `sequence`."""

@@ -44,17 +44,17 @@ def workers() -> int:
 
 
 def prepare(threads: int, keep_memory: bool = True) -> None:
-    """Fix this process's thread count, and whether glibc's malloc keeps what is freed or returns it to the kernel.
+    """Fix this process's thread count, and have glibc's malloc keep what is freed, or leave that to glibc.
 
     More threads than one only for what does not depend on them: PyTorch's own float sums do, by their order.
-    Left to itself glibc does now one, now the other. For small networks it is to keep it (M_TRIM_THRESHOLD,
-    M_MMAP_MAX): page-faulting it in at each step took 17 or 23 ms for the same LSTM, by chance. Not for large pieces,
-    such as convolutions make, of which it reuses little: kept, they grow to gigabytes (M_MMAP_THRESHOLD: 1 MB).
+    Left to itself glibc now keeps memory, now returns it to the kernel. For small networks it is to keep it
+    (M_TRIM_THRESHOLD, M_MMAP_MAX): page-faulting it in at each step took 17 or 23 ms for the same LSTM, by chance. Not
+    for large pieces, such as convolutions make: of them it reuses little, and grows to gigabytes.
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that writes every buffer twice
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic CUDA products need
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        for option, value in {-1: 1 << 30, -4: 0}.items() if keep_memory else {-3: 1 << 20}.items():
+    if keep_memory and sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        for option, value in ((-1, 1 << 30), (-4, 0)):
             libc.mallopt(option, value)

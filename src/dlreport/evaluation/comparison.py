@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from dlreport.evaluation.intervals import mean_interval, wilson
+from dlreport.evaluation.intervals import student, wilson
 
 Replicates = dict[tuple[str, int], pd.DataFrame]
 
@@ -22,7 +23,7 @@ def comparison_table(cells: Replicates, published: dict[str, Any], confidence: f
         row = {"model": model, "length": length, "replicates": len(found), "solved": found["solved"].mean()}
         for name in ("train_accuracy_mean", "test_accuracy", "test_accuracy_report_batch"):
             row[name] = found[name].mean()
-            row[f"{name}_low"], row[f"{name}_high"] = mean_interval(found[name].tolist(), confidence)
+            row[f"{name}_low"], row[f"{name}_high"] = np.clip(student(found[name].tolist(), confidence), 0, 1).tolist()
         if len(found) == 1:
             trials = found["test_sequences"].iloc[0]
             interval = wilson(row["test_accuracy"] * trials, trials, confidence)

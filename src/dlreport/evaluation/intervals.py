@@ -1,5 +1,6 @@
 """Intervals of what was counted, and of what differs between replicates."""
 
+from collections.abc import Sequence
 from math import nan, sqrt
 from statistics import NormalDist, mean, stdev
 
@@ -14,13 +15,14 @@ def wilson(successes: float, trials: int, confidence: float) -> tuple[float, flo
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def mean_interval(
-    values: list[float], confidence: float, bounds: tuple[float, float] = (0.0, 1.0)
-) -> tuple[float, float]:
-    """Student's t interval of the mean of replicates, cut to the bounds; NaN for one alone: it says nothing of it."""
+def student(values: Sequence[float], confidence: float, of_another: bool = False) -> tuple[float, float]:
+    """Student's t interval of the replicates' mean, or the one that another replicate would lie in.
+
+    NaN for one alone: it says nothing of either.
+    """
     from scipy.stats import t  # here, as its import takes a second
 
     if len(values) < 2:
         return nan, nan
-    half = t.ppf((1 + confidence) / 2, len(values) - 1) * stdev(values) / sqrt(len(values))
-    return max(bounds[0], mean(values) - half), min(bounds[1], mean(values) + half)
+    half = t.ppf((1 + confidence) / 2, len(values) - 1) * stdev(values) * sqrt(of_another + 1 / len(values))
+    return mean(values) - half, mean(values) + half

@@ -16,10 +16,11 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from dlreport.config import Params
 from dlreport.config import Quality as Settings
+from dlreport.evaluation.classifier import Seen
 from dlreport.evaluation.intervals import wilson
 from dlreport.models.classifier import Classifier
 from dlreport.streams import stream
-from dlreport.training.classifier import predict, train_classifier
+from dlreport.training.classifier import train_classifier
 
 KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000  # as the paper's authors use it
 
@@ -106,24 +107,8 @@ def two_sample(real: Tensor, other: Tensor, params: Params, name: str) -> tuple[
     labels = torch.arange(2).repeat_interleave(half)
     epochs, settings = params.quality.two_sample_epochs, params.classifier
     model = train_classifier(images[0], labels, 2, epochs, settings, params.seed, f"two-sample {name}")
-    right = int((predict(model, images[1])[1].argmax(1) == labels).sum())
+    right = int((Seen.by(model, images[1]).digits == labels).sum())
     return right / len(labels), *wilson(right, len(labels), params.quality.confidence)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """Images [N, 1, 28, 28] and what the classifier makes of them."""
-
-    images: Tensor
-    features: Tensor  # [N, F]
-    digits: Tensor  # the likeliest [N]
-    confidence: Tensor  # the probability of that [N]
-
-    @classmethod
-    def by(cls, model: Classifier, images: Tensor) -> "Seen":
-        features, probabilities = predict(model, images)
-        confidence, digits = probabilities.max(1)
-        return cls(images, features, digits, confidence)
 
 
 @dataclass(frozen=True)
@@ -187,7 +172,7 @@ def judge(
     """
     seen = Seen.by(model, draw(0))
     first = at_a_glance(seen, real, params.quality)
-    others = (predict(model, draw(repeat))[0] for repeat in range(1, params.quality.repeats))
+    others = (Seen.by(model, draw(repeat)).features for repeat in range(1, params.quality.repeats))
     fids = [first["fid"], *(fid(real.test.features, other) for other in others)]
     near_training, pairs = memorised(seen, real, of_training)
     accuracy, low, high = two_sample(real.test.images, seen.images, params, name)

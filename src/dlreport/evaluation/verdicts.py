@@ -13,10 +13,10 @@ holds     What one run decides by itself.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isnan, sqrt
-from statistics import mean, stdev
+from math import inf, isnan
+from statistics import mean
 
-from dlreport.evaluation.intervals import mean_interval, wilson
+from dlreport.evaluation.intervals import student, wilson
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 
@@ -53,7 +53,7 @@ def most(holds: Sequence[bool], confidence: float) -> Outcome:
 
 
 def between(values: Sequence[float], at_least: float, at_most: float, confidence: float) -> Outcome:
-    low, high = mean_interval(list(values), confidence, bounds=(-inf, inf))
+    low, high = student(values, confidence)
     interval = "one run" if isnan(low) else f"{_number(low)} to {_number(high)}"
     return Outcome(_decide(low, high, at_least, at_most), f"{_number(mean(values))} ({interval})")
 
@@ -84,12 +84,9 @@ def rising(groups: Sequence[Sequence[float]], confidence: float) -> Outcome:
 
 
 def another_run(values: Sequence[float], published: float, confidence: float) -> Outcome:
-    from scipy.stats import t
-
-    if len(values) < 2:
+    low, high = student(values, confidence, of_another=True)
+    if isnan(low):
         return Outcome(UNDECIDED, f"{_number(values[0])}, one run; published {_number(published)}")
-    half = t.ppf((1 + confidence) / 2, len(values) - 1) * stdev(values) * sqrt(1 + 1 / len(values))
-    low, high = mean(values) - half, mean(values) + half
     inside = low <= published <= high
     evidence = f"{_number(low)} to {_number(high)}; published {_number(published)}"
     return Outcome(SUPPORTED if inside else NOT_SUPPORTED, evidence)

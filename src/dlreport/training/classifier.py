@@ -3,8 +3,6 @@
 Shapes: N images [N, 1, 28, 28] in [-1, 1], labels int64 [N].
 """
 
-import os
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,14 +11,6 @@ from dlreport.config import Classifier as Settings
 from dlreport.models.classifier import Classifier
 from dlreport.streams import stream
 from dlreport.training.progress import log, progress
-
-
-def use_one_thread() -> None:
-    """As runtime.prepare(1), but leaves malloc as it is: of its two settings the one that keeps memory costs gigabytes
-    with this network's large layers, and the one that returns it half of the time."""
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic CUDA products need
 
 
 def train_classifier(
@@ -45,14 +35,3 @@ def train_classifier(
             losses.append(loss.detach())
         log.info("%s epoch %d loss %.4f", name, epoch, torch.stack(losses).mean().item())
     return model.eval()
-
-
-@torch.no_grad()
-def predict(model: Classifier, images: Tensor, batch_size: int = 250) -> tuple[Tensor, Tensor]:
-    """Features [N, 128] and probabilities [N, classes] of images, in eval mode, on the CPU."""
-    parts = []
-    for batch in images.split(batch_size):
-        features = model.features(batch)
-        parts.append((features.cpu(), model.head(features).softmax(1).cpu()))
-    features, probabilities = zip(*parts, strict=True)
-    return torch.cat(features), torch.cat(probabilities)

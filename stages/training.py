@@ -1,0 +1,38 @@
+"""What the stages that train sequence models share: checkpoints, and the files of a training."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from dlreport.config import Params, Sequence
+from dlreport.io import write_csv, write_json, write_tensors
+from dlreport.runtime import workers
+from dlreport.training.checkpoint import Checkpoints, stop_by_signal
+from dlreport.training.sequence import Cell, SequenceRun, mean_accuracy, train_replicates, windowed
+
+
+@contextmanager
+def trained(name: str, cell: Cell, settings: Sequence, params: Params) -> Iterator[list[SequenceRun]]:
+    """The trained replicates; their checkpoints, under `name`, stay until the block that writes them has ended."""
+    deciding = {**params.model_dump(include={"seed", "device", "precision"}), "sequence": settings.model_dump()}
+    checkpoints = Checkpoints.of(Path(f".checkpoints/{name}"), params.checkpoint_seconds, deciding)
+    stop_by_signal()
+    yield train_replicates(cell, settings, params.seed, params.device, params.precision, workers(), checkpoints)
+    checkpoints.remove()
+
+
+def write_weights(path: Path, replicates: list[dict[str, np.ndarray]]) -> None:
+    write_tensors(path, [{name: torch.from_numpy(value) for name, value in weights.items()} for weights in replicates])
+
+
+def write_training(runs: list[SequenceRun], settings: Sequence, weights: Path, curves: Path, accuracy: Path) -> None:
+    """The replicates' weights, training curves and mean training accuracies."""
+    write_weights(weights, [run.weights for run in runs])
+    windows = [pd.DataFrame({"replicate": k, **windowed(run, settings.curve_points)}) for k, run in enumerate(runs)]
+    write_csv(curves, pd.concat(windows))
+    means = [mean_accuracy(run.accuracy, settings.average_from) for run in runs]
+    write_json(accuracy, {"train_accuracy_mean": means})
