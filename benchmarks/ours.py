@@ -8,10 +8,10 @@ import torch
 from cells import Cell, read_mnist
 
 from dlreport.config import load_params
+from dlreport.data.images import normalise
 from dlreport.models.gan import Discriminator, Generator
 from dlreport.training import sequence
 from dlreport.training.engines import Native
-from dlreport.training.gan import normalise
 from dlreport.training.gan_engines import NativeGan
 
 PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"

@@ -19,14 +19,14 @@ from ours import seeded
 from torch import Tensor, nn
 
 from dlreport.config import load_params
+from dlreport.data.images import as_images, normalise
 from dlreport.errors import run
-from dlreport.evaluation.gan import as_images, tile
+from dlreport.evaluation.gan import tile
 from dlreport.evaluation.quality import Real, Seen, at_a_glance
 from dlreport.figures import image_grid
 from dlreport.io import read_tensors, write_figure, write_json
 from dlreport.models.classifier import Classifier
 from dlreport.models.gan import Discriminator, Generator
-from dlreport.training.gan import normalise, snapshot_epochs
 from dlreport.training.progress import progress
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,7 +78,7 @@ def main() -> None:
     train, test = read_mnist(), read_tensors(MNIST.with_name("test.pt"))
     model = Classifier.of_digits(read_tensors(ROOT / "models/classifier.pt"))
     real = Real.of(as_images(test["images"]), test["labels"], as_images(train["images"]), train["labels"], model)
-    at = min(snapshot_epochs(params.gan), key=lambda epoch: abs(epoch - options.epochs))
+    at = min(params.gan.snapshot_epochs(), key=lambda epoch: abs(epoch - options.epochs))
     ours = Generator(latent_dim, seeded(0))
     ours.load_state_dict(read_tensors(ROOT / f"models/gan/0/snapshots/{at:04d}.pt"))
     peer = train_peer(normalise(train["images"]), latent_dim, options.epochs)

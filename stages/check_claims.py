@@ -27,6 +27,7 @@ def main() -> None:
         replicates={cell: read_csv(SEQUENCE / "replicates/{}-{}.csv".format(*cell)) for cell in cells},
         curves={cell: read_csv(SEQUENCE / "curves/{}-{}.csv".format(*cell)) for cell in cells},
         longer=read_csv(Path("plots/longer/replicates.csv")),
+        longer_curve=read_csv(Path("plots/longer/curves.csv")),
         gradients=read_csv(Path("plots/gradients/by_time_step.csv")),
         losses=read_csv(GAN / "losses.csv"),
         quality=read_csv(GAN / "quality.csv"),

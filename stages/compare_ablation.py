@@ -1,4 +1,4 @@
-"""Test the variants of the VanillaRNN and put them side by side."""
+"""The variants of the VanillaRNN side by side."""
 
 from itertools import product
 from pathlib import Path
@@ -7,27 +7,26 @@ import pandas as pd
 
 from dlreport import figures
 from dlreport.config import load_params
+from dlreport.evaluation.curves import CONVERGED, steps_to_reach
 from dlreport.io import read_csv, write_csv, write_figure
-from dlreport.training.sequence import Cell
 from stage import run
-from testing import replicates_table
 
 PLOTS = Path("plots/ablation")
 
 
 def main() -> None:
-    params = load_params()
-    tables, curves = [], {}
+    settings = load_params().ablation
     # From params, never by glob: the folders may still hold files of a variant that was since removed.
-    for variant, length in product(params.ablation.variants, params.ablation.lengths):
-        key = f"{variant}-{length}"
-        weights, accuracy = Path(f"models/ablation/{key}.pt"), Path(f"metrics/ablation/train/{key}.json")
-        table = replicates_table(Cell("VanillaRNN", length), params.sequence, params.seed, weights, accuracy)
-        tables.append(table.assign(variant=variant, length=length))
-        curves[variant, length] = read_csv(PLOTS / f"curves/{key}.csv")
+    cells = list(product(settings.variants, settings.lengths))
+    replicates = {cell: read_csv(PLOTS / "replicates/{}-{}.csv".format(*cell)) for cell in cells}
+    curves = {cell: read_csv(PLOTS / "curves/{}-{}.csv".format(*cell)) for cell in cells}
 
-    columns = ["variant", "length", "replicate", "train_accuracy_mean", "test_accuracy", "solved"]
-    write_csv(PLOTS / "comparison.csv", pd.concat(tables)[columns])
+    long = [
+        found.assign(variant=variant, length=length, reached=steps_to_reach(curves[variant, length], CONVERGED))
+        for (variant, length), found in replicates.items()
+    ]
+    columns = ["variant", "length", "replicate", "train_accuracy_mean", "test_accuracy", "solved", "reached"]
+    write_csv(PLOTS / "comparison.csv", pd.concat(long)[columns])
     write_figure(PLOTS / "accuracy_curves.png", figures.ablation(curves))
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from dlreport import figures
 from dlreport.config import load_params
-from dlreport.evaluation.comparison import accuracy_rows, comparison_table
+from dlreport.evaluation.comparison import comparison_table
 from dlreport.evaluation.curves import over_replicates
 from dlreport.io import read_csv, read_yaml, write_csv, write_figure
 from stage import run
@@ -26,7 +26,6 @@ def main() -> None:
 
     table = comparison_table(replicates, published, confidence)
     write_csv(PLOTS / "comparison.csv", table)
-    write_csv(PLOTS / "accuracy.csv", accuracy_rows(table, published, confidence))
     columns = {"accuracy_mean": "mean", "accuracy_low": "low", "accuracy_high": "high"}
     long = [
         over_replicates(curve).rename(columns=columns)[["step", *columns.values()]].assign(model=model, length=length)

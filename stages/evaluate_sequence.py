@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cell import parse_cell
 from dlreport import figures
 from dlreport.config import load_params
 from dlreport.io import read_csv, write_csv, write_figure, write_metrics
+from matrix import parse_cell
 from stage import run
 from testing import replicates_table
 

@@ -11,14 +11,15 @@ from dlreport.evaluation.classifier import Seen
 from dlreport.evaluation.gan import generate, line_latents, pair_latents, spherical, step_shares, straight, tile
 from dlreport.io import read_tensors, write_csv, write_figure, write_metrics
 from dlreport.models.classifier import Classifier
+from dlreport.runtime import prepare
 from stage import run
 
 PLOTS = Path("plots/gan")
-PAIRS = 5
 
 
 def main() -> None:
     params = load_params()
+    prepare(threads=1)
     weights = read_tensors(Path("models/gan/0/generator.pt"))
     model = Classifier.of_digits(read_tensors(Path("models/classifier.pt")))
 
@@ -45,7 +46,7 @@ def main() -> None:
     title = "from the all-zeros (0) to the all-ones (1) latent vector"
     write_figure(PLOTS / "interpolation.png", figures.image_grid(tile(images, len(images)), title, labels))
 
-    ends = pair_latents(params.gan, params.seed, PAIRS)
+    ends = pair_latents(params.gan, params.seed)
     walks = [way(a, b, len(latents)) for a, b in ends for way in (straight, spherical)]
     pairs = tile(generate(weights, torch.cat(walks)), len(latents))
     title = "between random latent vectors: straight, and spherical below it"

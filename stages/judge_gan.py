@@ -8,16 +8,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dlreport import figures
 from dlreport.config import load_params
+from dlreport.data.images import as_images
 from dlreport.evaluation.classifier import Seen
-from dlreport.evaluation.gan import as_images, generate, tile
+from dlreport.evaluation.gan import generate
 from dlreport.evaluation.quality import Real, at_a_glance, judge
-from dlreport.io import read_tensors, write_csv, write_figure, write_metrics
+from dlreport.io import read_tensors, write_csv, write_metrics, write_tensors
 from dlreport.models.classifier import Classifier
 from dlreport.runtime import prepare
 from dlreport.streams import stream
-from dlreport.training.gan import snapshot_epochs
 from dlreport.training.progress import log, start_logging
 from stage import run
 
@@ -46,12 +45,11 @@ def main() -> None:
         return generate(read_tensors(Path(f"models/gan/{replicate}/{network}.pt")), latents)
 
     by_epoch = []
-    for replicate, epoch in product(replicates, snapshot_epochs(params.gan)):
+    for replicate, epoch in product(replicates, params.gan.snapshot_epochs()):
         found = at_a_glance(Seen.by(model, drawn(replicate, f"snapshots/{epoch:04d}")), real, params.quality)
         log.info("GAN-%d epoch %d fid %.3f coverage %.3f", replicate, epoch, found["fid"], found["coverage"])
         by_epoch.append({"replicate": replicate, "epoch": epoch, **found})
     write_csv(PLOTS / "quality_by_epoch.csv", pd.DataFrame(by_epoch))
-    write_figure(PLOTS / "quality_by_epoch.png", figures.quality_by_epoch(pd.DataFrame(by_epoch)))
 
     rows, pairs = [], {}
     for network, replicate in product(("generator", "average"), replicates):
@@ -67,10 +65,7 @@ def main() -> None:
     fids = {"fid_average": means.at["average", "fid"], "fid_reference": means.at["training images", "fid"]}
     metrics = means.loc["generator", list(IN_METRICS)].to_dict() | fids
     write_metrics(Path("metrics/gan/quality.json"), {name: float(value) for name, value in metrics.items()})
-
-    closest = pairs["generator 0"].flatten(0, 1)
-    title = "of each digit the generated image (above) that is closest to a training image (below)"
-    write_figure(PLOTS / "closest_pairs.png", figures.image_grid(tile(closest, len(closest) // 2), title))
+    write_tensors(Path("models/closest_pairs.pt"), pairs["generator 0"])
 
 
 if __name__ == "__main__":

@@ -36,9 +36,11 @@ def main() -> None:
         quality_by_epoch=read_csv(GAN / "quality_by_epoch.csv"),
         claims=read_csv(Path("plots/claims.csv")),
         longer=read_csv(Path("plots/longer/replicates.csv")),
+        longer_curve=read_csv(Path("plots/longer/curves.csv")),
         ablation=read_csv(Path("plots/ablation/comparison.csv")),
         gradients=read_csv(Path("plots/gradients/by_time_step.csv")),
         frontier=read_csv(FRONTIER / "longest.csv"),
+        study=read_yaml(FRONTIER / "params.yaml"),
         machine=common(runs),
     )
     list_of_runs = table(runs)

@@ -6,14 +6,15 @@ from dlreport import figures
 from dlreport.config import load_params
 from dlreport.evaluation.gan import generate, grid_latents, tile
 from dlreport.io import read_tensors, write_figure
-from dlreport.training.gan import snapshot_epochs
+from dlreport.runtime import prepare
 from stage import run
 
 
 def main() -> None:
     params = load_params()
+    prepare(threads=1)
     latents = grid_latents(params.gan, params.seed)
-    for epoch in snapshot_epochs(params.gan):
+    for epoch in params.gan.snapshot_epochs():
         weights = read_tensors(Path(f"models/gan/0/snapshots/{epoch:04d}.pt"))
         title = f"after epoch {epoch}" if epoch else "before training"
         write_figure(

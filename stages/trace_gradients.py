@@ -5,19 +5,22 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from cell import parse_cell
 from dlreport.config import load_params
 from dlreport.data import palindromes
-from dlreport.evaluation.gradients import frozen_gates_accuracy, reach
+from dlreport.evaluation.gradients import gate_control, reach
 from dlreport.io import read_tensors, write_csv
 from dlreport.models.lstm import LSTM
 from dlreport.runtime import prepare
 from dlreport.streams import stream
 from dlreport.training.sequence import build_model
+from matrix import parse_cell
 from stage import run
 
 MODELS = Path("models/sequence")
-SEQUENCES = 1000
+COLUMNS = [
+    *("replicate", "when", "t", "gradient", "gradient_cell", "gradient_median", "saturated_tanh", "saturated_gates"),
+    *("accuracy", "frozen_gates_accuracy"),
+]
 
 
 def main() -> None:
@@ -29,19 +32,15 @@ def main() -> None:
     kept = (read_tensors(MODELS / f"halfway/{cell}.pt"), read_tensors(MODELS / f"{cell}.pt"))
     for replicate, (halfway, end) in enumerate(zip(*kept, strict=True)):
         name = ("sequence", str(cell), replicate)
-        x, target = palindromes.sample(SEQUENCES, cell.length, stream(params.seed, *name, "gradients"))
+        x, target = palindromes.sample(params.gradients.sequences, cell.length, stream(params.seed, *name, "gradients"))
         start = build_model(cell, settings.hidden_dim, stream(params.seed, *name, "init"), settings.initialisation)
         for when, weights in (("start", start.state_dict()), ("halfway", halfway), ("end", end)):
             model = build_model(cell, settings.hidden_dim, torch.Generator())
             model.load_state_dict(weights)
-            held = when == "end" and isinstance(model, LSTM)
-            frozen = frozen_gates_accuracy(model, x, target) if held else None
-            found = pd.DataFrame({"frozen_gates_accuracy": frozen, **reach(model, x, target)})
+            control = gate_control(model, x, target) if when == "end" and isinstance(model, LSTM) else {}
+            found = pd.DataFrame({**control, **reach(model, x, target)})
             rows.append(found.assign(replicate=replicate, when=when, t=found.index + 1))
-    columns = ["replicate", "when", "t", "gradient", "gradient_cell", "saturated_tanh", "saturated_gates"]
-    write_csv(
-        Path(f"plots/gradients/cells/{cell}.csv"), pd.concat(rows).reindex(columns=[*columns, "frozen_gates_accuracy"])
-    )
+    write_csv(Path(f"plots/gradients/cells/{cell}.csv"), pd.concat(rows).reindex(columns=COLUMNS))
 
 
 if __name__ == "__main__":

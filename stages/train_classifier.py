@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from dlreport.config import load_params
+from dlreport.data.images import as_images
 from dlreport.evaluation.classifier import Seen
-from dlreport.evaluation.gan import as_images
 from dlreport.io import read_tensors, write_metrics, write_tensors
 from dlreport.runtime import prepare, select_device
 from dlreport.training.classifier import train_classifier

@@ -13,6 +13,9 @@ from dlreport.training.gan import train_gan
 from dlreport.training.progress import start_logging
 from stage import run
 
+# the settings that a checkpoint is good for: all that change a weight, or which are kept
+DECIDING = {"latent_dim", "epochs", "batch_size", "learning_rate", "betas", "average", "snapshot_every"}
+
 
 def write(replicate: int, name: str, weights: dict[str, Tensor]) -> None:
     write_tensors(Path(f"models/gan/{replicate}/{name}.pt"), weights)
@@ -23,7 +26,7 @@ def main() -> None:
     params = load_params()
     pixels = read_tensors(Path("data/mnist/train.pt"))["images"]
 
-    settings = params.model_dump(include={"seed", "device", "precision", "gan"})
+    settings = params.model_dump(include={"seed": True, "device": True, "precision": True, "gan": DECIDING})
     checkpoints = Checkpoints.of(Path(".checkpoints/GAN"), params.checkpoint_seconds, settings, pixels)
     options = params.device, params.precision, workers()
 

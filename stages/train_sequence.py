@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cell import parse_cell
 from dlreport.config import load_params
 from dlreport.training.progress import start_logging
+from matrix import parse_cell
 from stage import run
 from training import trained, write_training, write_weights
 

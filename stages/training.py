@@ -14,11 +14,14 @@ from dlreport.runtime import workers
 from dlreport.training.checkpoint import Checkpoints, stop_by_signal
 from dlreport.training.sequence import Cell, SequenceRun, mean_accuracy, train_replicates, windowed
 
+NOT_DECIDING = {"models", "lengths", "average_from", "log_every", "curve_points", "test"}  # they change no weight
+
 
 @contextmanager
 def trained(name: str, cell: Cell, settings: Sequence, params: Params) -> Iterator[list[SequenceRun]]:
     """The trained replicates; their checkpoints, under `name`, stay until the block that writes them has ended."""
-    deciding = {**params.model_dump(include={"seed", "device", "precision"}), "sequence": settings.model_dump()}
+    deciding = params.model_dump(include={"seed", "device", "precision"})
+    deciding["sequence"] = settings.model_dump(exclude=NOT_DECIDING)
     checkpoints = Checkpoints.of(Path(f".checkpoints/{name}"), params.checkpoint_seconds, deciding)
     stop_by_signal()
     yield train_replicates(cell, settings, params.seed, params.device, params.precision, workers(), checkpoints)

@@ -57,6 +57,13 @@ def test_less_and_rising():
     assert rising([low], 0.95).verdict == UNDECIDED
 
 
+def test_less_is_exact_with_ties_too():
+    """One way of 252 to divide ten values has all the small ones in the first five; of six values one of 20."""
+    assert "p = 0.004" in less([5.0] * 5, [inf] * 5, 0.95).evidence
+    assert less([1.0] * 3, [2.0] * 3, 0.95).verdict == UNDECIDED  # p = 0.05 is not below 0.05
+    assert less([1.0], [2.0], 0.95).verdict == UNDECIDED
+
+
 def test_another_run_is_students_interval_of_prediction():
     values = [0.8, 0.9, 1.0]
     half = 4.302653 * 0.1 * (4 / 3) ** 0.5
@@ -77,7 +84,8 @@ def curve(reached: int, level: float, spread: float, bend: int = 5_000, fall: fl
 
 def replicates(*accuracies: float) -> pd.DataFrame:
     solved = [int(accuracy >= 0.99) for accuracy in accuracies]
-    return pd.DataFrame({"train_accuracy_mean": accuracies, "test_accuracy": accuracies, "solved": solved})
+    names = ("train_accuracy_mean", "test_accuracy", "test_accuracy_report_batch")
+    return pd.DataFrame({**dict.fromkeys(names, accuracies), "solved": solved})
 
 
 def around(value: float) -> pd.DataFrame:
@@ -87,7 +95,15 @@ def around(value: float) -> pd.DataFrame:
 def gradients(vanilla: float, lstm: float, held: float) -> pd.DataFrame:
     """Of length 20, after training: gradients at the first step, where they are 1 at the last."""
     rows = [
-        {"model": model, "length": 20, "replicate": k, "when": "end", "t": t, "frozen_gates_accuracy": held}
+        {
+            "model": model,
+            "length": 20,
+            "replicate": k,
+            "when": "end",
+            "t": t,
+            "accuracy": 1.0,
+            "frozen_gates_accuracy": held,
+        }
         | {"gradient": 1 if t == 19 else vanilla * (1 + k / 9), "gradient_cell": 1 if t == 19 else lstm * (1 + k / 9)}
         for model, k, t in product(("VanillaRNN", "LSTM"), range(RUNS), (1, 19))
     ]
@@ -130,6 +146,7 @@ def as_claimed(params, repository) -> Evidence:
         replicates={cell: table for cell, (_, table) in cells.items()},
         curves={cell: table for cell, (table, _) in cells.items()} | {("VanillaRNN", 10): rising_run},
         longer=around(1 - 1e-4),
+        longer_curve=curve(30_000, 0.999, 0.0001).assign(step=lambda table: table["step"] * 2),
         gradients=gradients(vanilla=1e-6, lstm=0.5, held=0.1),
         losses=losses(1),
         quality=quality(0.54, 0),
@@ -168,6 +185,7 @@ def test_results_the_other_way_round_support_none(as_claimed):
         replicates={(swapped[model], length): table for (model, length), table in as_claimed.replicates.items()},
         curves={(swapped[model], length): table for (model, length), table in as_claimed.curves.items()},
         longer=around(0.5),
+        longer_curve=curve(60_000, 0.5, 0.001),
         gradients=gradients(vanilla=0.5, lstm=1e-6, held=1.0),
         losses=losses(-1),
         quality=quality(0.9, 3),
@@ -183,12 +201,31 @@ def test_results_the_other_way_round_support_none(as_claimed):
     assert SUPPORTED not in found[4]
 
 
+def test_two_epochs_say_nothing_of_the_long_run(as_claimed):
+    few = replace(as_claimed, losses=as_claimed.losses[as_claimed.losses["epoch"] <= 2])
+    long_run = [one.verdict for one in check(few) if "in the long run the" in one.statement]
+    assert long_run == [UNDECIDED, UNDECIDED]
+
+
+def test_other_steps_than_the_published_ones_do_not_test_the_claim(as_claimed):
+    longer = as_claimed.params.longer.model_copy(update={"steps": 200_000})
+    other = replace(as_claimed, params=as_claimed.params.model_copy(update={"longer": longer}))
+    assert not [one for one in check(other) if "00 steps" in one.statement]
+
+
+def test_a_run_that_gets_to_1_and_falls_back_does_not_converge_to_it(as_claimed):
+    jumping = as_claimed.longer.assign(train_accuracy_mean=0.95, solved=0)
+    found = [one for one in check(replace(as_claimed, longer=jumping)) if "100,000 steps" in one.statement]
+    assert [one.verdict for one in found] == [NOT_SUPPORTED, SUPPORTED, SUPPORTED]
+
+
 def test_a_single_run_leaves_the_claims_on_runs_undecided(as_claimed):
     one = replace(
         as_claimed,
         replicates={cell: table.iloc[:1] for cell, table in as_claimed.replicates.items()},
         curves={cell: table[table["replicate"] == 0] for cell, table in as_claimed.curves.items()},
         longer=as_claimed.longer.iloc[:1],
+        longer_curve=as_claimed.longer_curve[as_claimed.longer_curve["replicate"] == 0],
         gradients=as_claimed.gradients[as_claimed.gradients["replicate"] == 0],
     )
     found = verdicts(one)

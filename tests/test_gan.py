@@ -10,11 +10,12 @@ from torch.nn import functional as F  # noqa: N812
 
 from dlreport import native
 from dlreport.config import Gan
+from dlreport.data.images import normalise
 from dlreport.errors import UserError
 from dlreport.models.gan import Discriminator, Generator, discriminator_loss, generator_loss
 from dlreport.runtime import prepare
 from dlreport.streams import stream
-from dlreport.training.gan import normalise, snapshot_epochs, train_gan
+from dlreport.training.gan import train_gan
 from dlreport.training.gan_engines import AutogradGan, NativeGan
 from helpers import needs_native, seeded
 
@@ -196,7 +197,7 @@ def test_normalise_maps_bytes_to_minus_one_to_one():
 @given(st.integers(1, 500), st.integers(1, 600))
 def test_snapshots_are_at_0_every_nth_and_the_last_epoch(epochs, every):
     settings = Gan.model_construct(epochs=epochs, snapshot_every=every)
-    kept = snapshot_epochs(settings)
+    kept = settings.snapshot_epochs()
     assert kept == sorted(set(kept))
     assert kept[0] == 0
     assert kept[-1] == epochs
@@ -207,7 +208,7 @@ def test_keep_is_called_at_each_snapshot_epoch_with_that_epochs_generator(digits
     kept = {}
     settings = tiny.model_copy(update={"epochs": 3, "snapshot_every": 2})
     generator, *_, losses = train(digits[:20], settings, keep=lambda epoch, w: kept.update({epoch: copy.deepcopy(w)}))
-    assert list(kept) == snapshot_epochs(settings) == [0, 2, 3]
+    assert list(kept) == settings.snapshot_epochs() == [0, 2, 3]
     assert same(kept[0], weights(Generator(4, stream(SEED, "gan", "init", "generator"))))
     assert not same(kept[0], kept[2])
     assert not same(kept[2], kept[3])

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from dlreport.data import palindromes
-from dlreport.evaluation.gradients import frozen_gates_accuracy, reach, trace
+from dlreport.evaluation.gradients import gate_control, reach, trace
 from dlreport.models import SEQUENCE_MODELS
 from dlreport.models.head import cross_entropy
 from helpers import seeded
@@ -53,6 +53,14 @@ def test_gradients_are_those_of_finite_differences(name, which):
             assert found[t - 1] == pytest.approx(torch.stack(slopes).norm().item(), rel=1e-4)
 
 
+@pytest.mark.parametrize(("name", "column"), [("VanillaRNN", "gradient"), ("LSTM", "gradient_cell")])
+def test_the_median_is_of_single_sequences_on_the_way_that_carries(name, column):
+    model, (x, target) = model_of(name), palindromes.sample(3, 6, seeded(5))
+    alone = [reach(model, x[[k]], target[[k]])[column] for k in range(3)]
+    middle = [sorted(norms)[1] for norms in zip(*alone, strict=True)]
+    assert reach(model, x, target)["gradient_median"] == pytest.approx(middle)
+
+
 @pytest.mark.parametrize("name", SEQUENCE_MODELS)
 def test_the_trace_is_the_models_own_pass(name):
     model = model_of(name)
@@ -75,9 +83,11 @@ def test_gates_that_never_move_can_be_held_and_others_not():
     with torch.no_grad():
         answers = model(x).argmax(1)  # what it says is right, then
         assert len(answers.unique()) > 2
-        assert frozen_gates_accuracy(model, x, answers) < 0.9
+        found = gate_control(model, x, answers)
+        assert found["accuracy"] == 1
+        assert found["frozen_gates_accuracy"] < 0.9
         H = len(model.W_h)
         model.W_x[:, : 3 * H] = 0
         model.W_h[:, : 3 * H] = 0
         answers = model(x).argmax(1)
-    assert frozen_gates_accuracy(model, x, answers) == 1
+    assert gate_control(model, x, answers) == {"accuracy": 1, "frozen_gates_accuracy": 1}

@@ -18,13 +18,20 @@ import scratch
 from helpers import stages_run
 
 APPENDIX = '<object type="text/html" data="../manifest/index.html"'  # a page that changes with every run
-GAN_STAGES = ("train_gan", "sample_gan", "interpolate_gan", "evaluate_gan", "judge_gan", "export_generator")
+GAN_STAGES = (
+    *("train_gan", "sample_gan", "interpolate_gan", "evaluate_gan", "judge_gan", "draw_quality", "export_generator"),
+)
 COLLECTORS = ("compare_sequences", "compare_gradients", "check_claims", "report")
 
 
 def sequence_stages(length: int) -> set[str]:
     stages = product(("train_sequence", "evaluate_sequence", "trace_gradients"), ("VanillaRNN", "LSTM"))
     return {f"{stage}@{model}-{length}" for stage, model in stages}
+
+
+def ablation_stages() -> set[str]:
+    stages = product(("train_ablation", "evaluate_ablation"), ("as_reported", "all_changed"))
+    return {f"{stage}@{variant}-5" for stage, variant in stages}
 
 
 def dvc(project: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -54,7 +61,7 @@ def project(serial, tmp_path_factory) -> Path:
     assert set(ran) == {
         *("check_params", "prepare_mnist", "train_classifier", *GAN_STAGES, *COLLECTORS, *sequence_stages(5)),
         *("train_longer", "evaluate_longer", "compare_ablation"),
-        *("train_ablation@as_reported-5", "train_ablation@all_changed-5"),
+        *ablation_stages(),
     }
     return shutil.copytree(made, tmp_path_factory.mktemp("pipeline") / "project", symlinks=True)
 
@@ -173,7 +180,7 @@ def test_every_stage_but_the_last_is_in_the_manifest(project, report):
     training = entries["train_gan"]
     assert training["seconds"] > 0.1
     version = importlib.metadata.version("torch")
-    assert (training["torch"], training["threads"], training["device"]) == (version, 1, "cpu")
+    assert (training["torch"], training["workers"], training["device"]) == (version, 1, "cpu")
     assert f"| cpu | {training['cpu']} |" in report
     assert f"| torch | {version} |" in report
 
@@ -194,7 +201,7 @@ def test_another_number_of_gan_epochs_reruns_no_sequence_stage(project):
 def test_another_test_trains_nothing(project):
     scratch.set_params(project, {"sequence.test.report_sequences": 64})
     ran = repro(project)
-    evaluations = {name for name in sequence_stages(5) if name.startswith("evaluate")}
+    evaluations = {name for name in sequence_stages(5) | ablation_stages() if name.startswith("evaluate")}
     collectors = {"evaluate_longer", "compare_ablation", "compare_sequences"}
     assert set(ran) - evaluations == {"check_params", *collectors, "check_claims", "report"}
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlreport.config import Classifier as Settings
+from dlreport.data.images import as_images
 from dlreport.data.mnist import decode
 from dlreport.evaluation.classifier import Seen
-from dlreport.evaluation.gan import as_images
 from dlreport.evaluation.quality import (
     Real,
     at_a_glance,

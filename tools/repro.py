@@ -26,6 +26,9 @@ from dlreport.config import GAN_THREADS, load_params
 from dlreport.errors import UserError, run
 
 GAN = "train_gan"
+LONGEST_FIRST = (  # how the names of stages begin; the classifier takes a minute, but the judge has to wait for it
+    *("train_classifier", "judge_gan", "train_sequence@LSTM", "train_longer", "train_sequence", "train_ablation"),
+)
 LOCK = Path("dvc.lock")
 GRACE = 10  # seconds that an interrupted stage has to end by itself
 REPRO = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", "--single-item"]
@@ -52,16 +55,13 @@ class Pipeline:
     def _rank(self, name: str) -> tuple:
         """Longest first, because a long run that starts last is what the end has to wait for.
 
-        The GAN (after what it needs), the LSTM before the VanillaRNN, long palindromes before short ones; the
-        VanillaRNN's longer training takes as long as that of the longest palindromes.
+        The GAN after what it needs, then LONGEST_FIRST, of each the long palindromes before the short ones.
         """
         if name == GAN or name in self.upstream.get(GAN, ()):
             return (0,)
-        if cell := re.fullmatch(r"train_sequence@(.+)-(\d+)", name):
-            return (1, cell[1] != "LSTM", -int(cell[2]))
-        if name == "train_longer":
-            return (1, True)
-        return (2,)
+        kind = next((place for place, start in enumerate(LONGEST_FIRST) if name.startswith(start)), len(LONGEST_FIRST))
+        length = re.search(r"@.+-(\d+)$", name)
+        return 1, kind, -int(length[1]) if length else 0
 
     async def reproduce(self) -> None:
         """Run what is out of date. A failure stops only what depends on it; cancelled, it ends what runs."""

@@ -47,8 +47,8 @@ class Clip(Section):
 
 
 class SequenceTest(Section):
-    report_sequences: PositiveInt
-    sequences: PositiveInt
+    report_sequences: Annotated[int, Field(ge=1, le=10**6)]
+    sequences: Annotated[int, Field(ge=1, le=10**6)]
     confidence: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 
@@ -98,17 +98,19 @@ class Longer(Section):
         _leave_steps_to_average("longer", self.steps, self.average_from)
         return self
 
-    def settings(self, sequence: Sequence) -> Sequence:
-        """`sequence` as this training takes it."""
-        return sequence.model_copy(update={"steps": self.steps, "average_from": self.average_from})
+
+class Gradients(Section):
+    """Of what gradients are traced back through time."""
+
+    sequences: Annotated[int, Field(ge=1, le=10**6)]
 
 
 class Change(Section):
-    """What a variant of the ablation changes in `sequence`."""
+    """What a variant of the ablation changes in `sequence`; None is for what it does not, and no value in the file."""
 
-    initialisation: Initialisation | None = None
-    optimizer: Optimizer | None = None
-    clip: Clip | None = None
+    initialisation: Initialisation = None
+    optimizer: Optimizer = None
+    clip: Clip = None
 
 
 class Ablation(Section):
@@ -128,12 +130,6 @@ class Ablation(Section):
             raise ValueError(f"ablation.variants names {sorted(unknown)[0]!r}, which ablation.changes does not define")
         return self
 
-    def settings(self, sequence: Sequence, variant: str) -> Sequence:
-        """`sequence` as this variant trains."""
-        own = {name: getattr(self, name) for name in ("replicates", "steps", "average_from")}
-        change = self.changes[variant]
-        return sequence.model_copy(update={**own, **{name: getattr(change, name) for name in change.model_fields_set}})
-
 
 class Average(Section):
     """An exponential moving average of the generator's weights, beside training."""
@@ -147,7 +143,7 @@ GAN_THREADS = 4  # that its training uses at most: its narrow layers, of 128 and
 
 class Gan(Section):
     replicates: Annotated[int, Field(ge=1, le=100)]
-    latent_dim: Annotated[int, Field(ge=1, le=2**16)]
+    latent_dim: Annotated[int, Field(ge=2, le=2**16)]  # 2 for the walks along a great circle
     epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2, le=60_000)]
     learning_rate: Rate
@@ -156,6 +152,11 @@ class Gan(Section):
     snapshot_every: PositiveInt
     grid_images: Annotated[int, Field(ge=1, le=10_000)]
     interpolation_points: Annotated[int, Field(ge=0, le=1000)]
+    interpolation_pairs: Annotated[int, Field(ge=1, le=1000)]
+
+    def snapshot_epochs(self) -> list[int]:
+        """The numbers of finished epochs at which the generator is kept: 0, every `snapshot_every`-th, and the last."""
+        return [*range(0, self.epochs, self.snapshot_every), self.epochs]
 
 
 class Classifier(Section):
@@ -196,6 +197,7 @@ class Params(Section):
     mnist: Mnist
     sequence: Sequence
     longer: Longer
+    gradients: Gradients
     ablation: Ablation
     gan: Gan
     classifier: Classifier

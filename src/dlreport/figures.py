@@ -78,7 +78,7 @@ def accuracy_by_length(
     for axes, name in panels:
         for (model, length), found in replicates.items():
             axes.plot([length] * len(found), found[name], "o", color=COLOURS[model], alpha=0.25, markersize=4)
-        for model, rows in table.sort_values("length").groupby("model", sort=False):
+        for model, rows in table.sort_values("length", kind="stable").groupby("model", sort=False):
             colour, mean = COLOURS[model], rows[name]
             errors = [(mean - rows[f"{name}_low"]).clip(0), (rows[f"{name}_high"] - mean).clip(0)]  # but for rounding
             axes.errorbar(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "dvc")
-CODE = ("src", "stages", "dvc.yaml", "params.yaml", "published.yaml", "requirements.txt")
+CODE = ("src", "stages", "studies", "tools", "dvc.yaml", "params.yaml", "published.yaml", "requirements.txt")
 
 
 def _git(*arguments: str) -> str | None:
@@ -50,7 +50,7 @@ def entry(seconds: float, device: str) -> dict[str, Any]:
         values |= {
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "device": torch.cuda.get_device_name() if where.type == "cuda" else where.type,
-            "threads": workers(),
+            "workers": workers(),  # processes or threads that it may use
         }
     return values
 
@@ -67,7 +67,7 @@ def common(entries: dict[str, dict[str, Any]]) -> dict[str, str]:
 
 def table(entries: dict[str, dict[str, Any]]) -> str:
     """All entries as Markdown, in the order in which the stages ended."""
-    columns = ("seconds", "threads", "finished", "commit", "code_changed_since_commit")
+    columns = ("seconds", "workers", "finished", "commit", "code_changed_since_commit")
     lines = [["stage", *(column.replace("_", " ") for column in columns)], ["---"] * (len(columns) + 1)]
     for name, values in sorted(entries.items(), key=lambda item: item[1]["finished"]):
         values = {**values, "commit": values["commit"] and values["commit"][:12]}

@@ -35,7 +35,7 @@ def cells(runs: pd.DataFrame, solved_at: float) -> pd.DataFrame:
 def longest(table: pd.DataFrame) -> pd.DataFrame:
     """A row for each variant: the longest length up to which most replicates solve every length; 0 if not the first."""
     rows = []
-    for variant, cells in table.sort_values("length").groupby(figures.VARIANT, sort=False):
+    for variant, cells in table.sort_values("length", kind="stable").groupby(figures.VARIANT, sort=False):
         solved = cells["solved"] * 2 > cells["replicates"]
         lengths = cells["length"][solved.cummin()]
         rows.append((*variant, int(lengths.max()) if len(lengths) else 0))

@@ -43,7 +43,7 @@ def curves(table: pd.DataFrame, solved_at: float) -> Figure:
     figure = Figure(figsize=(5 * columns, 3.8 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
     for ((model, hidden), cells), axes in zip(panels, grid, strict=False):
-        variants = cells.sort_values("length").groupby(VARIANT[2:], sort=False)
+        variants = cells.sort_values("length", kind="stable").groupby(VARIANT[2:], sort=False)
         for number, ((initialisation, clip), line) in enumerate(variants):
             mean = line["test_accuracy_mean"]
             # Not below 0, as the mean of equal numbers can differ from them by its rounding
@@ -63,7 +63,7 @@ def curves(table: pd.DataFrame, solved_at: float) -> Figure:
         axes.set_ylim(-0.02, 1.05)
         axes.set(xlabel="palindrome length", ylabel="test accuracy", title=f"{model}, hidden size {hidden}")
         axes.grid(alpha=0.3)
-    figure.axes[0].legend(fontsize=8)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     for axes in list(grid):  # panels left over in the last row
         axes.remove()
     return figure

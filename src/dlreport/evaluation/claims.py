@@ -1,8 +1,8 @@
 """The published report's claims as statements that numbers can decide. Report, "Claims made in the text".
 
 Each statement's test was written down before the replicates' numbers were seen (those of one earlier run and of one GAN
-were known): a statistic, a threshold, and why that one. The verdicts follow by `verdicts`. A statement about a length
-that was not trained is left out.
+were known): a statistic, a threshold, and why that one. Those that were added, reworded or made stricter later end in
+LATER. The verdicts follow by `verdicts`. A statement about a length that was not trained is left out.
 """
 
 from dlreport.evaluation import claims_gan, claims_sequence

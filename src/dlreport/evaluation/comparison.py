@@ -21,7 +21,8 @@ def comparison_table(cells: Replicates, published: dict[str, Any], confidence: f
     rows = []
     for (model, length), found in cells.items():
         row = {"model": model, "length": length, "replicates": len(found), "solved": found["solved"].mean()}
-        for name in ("train_accuracy_mean", "test_accuracy", "test_accuracy_report_batch"):
+        row["test_accuracy_report_batch"] = found["test_accuracy_report_batch"].mean()
+        for name in ("train_accuracy_mean", "test_accuracy"):
             row[name] = found[name].mean()
             row[f"{name}_low"], row[f"{name}_high"] = np.clip(student(found[name].tolist(), confidence), 0, 1).tolist()
         if len(found) == 1:
@@ -31,19 +32,4 @@ def comparison_table(cells: Replicates, published: dict[str, Any], confidence: f
         row["published_train_accuracy_mean"] = train.get(model, {}).get(length)
         row["published_test_accuracy"] = test.get(model, {}).get(length)
         rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def accuracy_rows(table: pd.DataFrame, published: dict[str, Any], confidence: float) -> pd.DataFrame:
-    """Test accuracy as a long table: model, length, source (here or published), accuracy, low, high of its interval."""
-    trials = published["test_sequences"]
-    rows = []
-    for row in table.itertuples():
-        cell = {"model": row.model, "length": row.length}
-        ours = (row.test_accuracy, row.test_accuracy_low, row.test_accuracy_high)
-        rows.append(cell | {"source": "here"} | dict(zip(("accuracy", "low", "high"), ours, strict=True)))
-        theirs = row.published_test_accuracy
-        if pd.notna(theirs):
-            low, high = wilson(theirs * trials, trials, confidence)
-            rows.append(cell | {"source": "published", "accuracy": theirs, "low": low, "high": high})
     return pd.DataFrame(rows)

@@ -77,14 +77,17 @@ def knee(curve: pd.DataFrame) -> list[float]:
     return steps
 
 
-def first_over_last(gradients: pd.DataFrame, model: str) -> list[float]:
-    """Of each replicate of one model the gradient at the first time step over that at the last.
+def carried(model: str) -> str:
+    """The column of the gradient that carries a model's memory: d loss / d c_t of the LSTM, else d loss / d h_t."""
+    return "gradient_cell" if model == "LSTM" else "gradient"
 
-    On the way that carries its memory: d loss / d c_t of the LSTM, d loss / d h_t of the VanillaRNN. The table has a
-    row per replicate and time step t.
+
+def first_over_last(gradients: pd.DataFrame, column: str) -> list[float]:
+    """Of each replicate of one model a gradient at the first time step over that at the last.
+
+    The table has a row per replicate and time step t.
     """
-    carried = "gradient_cell" if model == "LSTM" else "gradient"
-    by_step = gradients.pivot(index="replicate", columns="t", values=carried)
+    by_step = gradients.pivot(index="replicate", columns="t", values=column)
     return (by_step.iloc[:, 0] / by_step.iloc[:, -1]).tolist()
 
 
@@ -95,7 +98,7 @@ class LossCourse:
     first: float
     turn_epoch: int  # where it is lowest (or highest) within the first fifth of the epochs
     turn: float
-    back_epoch: int  # where it is highest (or lowest) after the turn, within the first half
+    back_epoch: int  # where it is highest (or lowest) after the turn, within half the epochs from there
     back: float
     last: float
     trend: float  # slope of the least-squares line over the second half, per 100 epochs

@@ -11,7 +11,12 @@ from dlreport.config import Params
 from dlreport.evaluation.curves import CONVERGED, steps_to_reach, window_spread
 from dlreport.evaluation.verdicts import Outcome
 
+LATER = " †"  # at the end of a statement: added, reworded or made stricter when the numbers were known
 Found = Iterator[tuple[str, str, str, Outcome]]  # a statement, its test, why that test, and what came of it
+
+
+def reached(curve: pd.DataFrame) -> list[float]:
+    return [inf if step is None else step for step in steps_to_reach(curve, CONVERGED)]
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Evidence:
     replicates: dict[tuple[str, int], pd.DataFrame]
     curves: dict[tuple[str, int], pd.DataFrame]
     longer: pd.DataFrame
+    longer_curve: pd.DataFrame
     gradients: pd.DataFrame
     losses: pd.DataFrame
     quality: pd.DataFrame
@@ -50,7 +56,7 @@ class Evidence:
 
     def reached(self, cell: tuple[str, int]) -> list[float]:
         """Of each replicate the step by which a window's accuracy was CONVERGED, infinite if none was."""
-        return [inf if step is None else step for step in steps_to_reach(self.curves[cell], CONVERGED)]
+        return reached(self.curves[cell])
 
     def spread(self, cell: tuple[str, int]) -> list[float]:
         return window_spread(self.curves[cell], self.params.sequence.average_from)

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from dlreport.config import Gan
+from dlreport.data.images import SIDE
 from dlreport.models.gan import Generator
 from dlreport.streams import stream
-from dlreport.training.gan import normalise
 
-SIDE = 28
 GRID_COLUMNS = 8
 CHUNK = 1000  # images drawn at once, for the memory's sake
 
@@ -25,11 +24,6 @@ def generate(weights: dict[str, Tensor], latents: Tensor) -> Tensor:
     return torch.cat([generator(part) for part in latents.split(CHUNK)]).view(-1, 1, SIDE, SIDE)
 
 
-def as_images(pixels: Tensor) -> Tensor:
-    """MNIST's uint8 images [N, 28, 28] as the generator draws them: [N, 1, 28, 28] in [-1, 1]."""
-    return normalise(pixels).view(-1, 1, SIDE, SIDE)
-
-
 def grid_latents(settings: Gan, seed: int) -> Tensor:
     """The one fixed noise [grid_images, Z] of all sample grids."""
     return torch.randn(settings.grid_images, settings.latent_dim, generator=stream(seed, "gan", "grid"))
@@ -41,9 +35,9 @@ def line_latents(settings: Gan) -> Tensor:
     return weights[:, None].expand(-1, settings.latent_dim)
 
 
-def pair_latents(settings: Gan, seed: int, pairs: int) -> Tensor:
-    """Ends [pairs, 2, Z] of walks between random latent vectors."""
-    return torch.randn(pairs, 2, settings.latent_dim, generator=stream(seed, "gan", "pairs"))
+def pair_latents(settings: Gan, seed: int) -> Tensor:
+    """Ends [interpolation_pairs, 2, Z] of walks between random latent vectors."""
+    return torch.randn(settings.interpolation_pairs, 2, settings.latent_dim, generator=stream(seed, "gan", "pairs"))
 
 
 def straight(a: Tensor, b: Tensor, points: int) -> Tensor:
@@ -65,7 +59,7 @@ def step_shares(points: Tensor) -> Tensor:
     1 / (N - 1) each is a perfectly even walk; a 1 is a single jump.
     """
     steps = points.flatten(1).diff(dim=0).norm(dim=1)
-    return steps / steps.sum()
+    return steps / steps.sum().clamp(min=1e-30)  # images that do not differ at all: zeros
 
 
 def tile(images: Tensor, columns: int = GRID_COLUMNS) -> Tensor:

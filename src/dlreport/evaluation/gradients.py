@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dlreport.evaluation.thresholds import SATURATED
 from dlreport.models.head import accuracy, cross_entropy
 from dlreport.models.lstm import LSTM
-
-SATURATED = 0.99  # of a tanh's absolute value, or of a sigmoid's or its complement
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,9 @@ def trace(model: nn.Module, x: Tensor, gates: tuple[Tensor, ...] | None = None) 
 
 def reach(model: nn.Module, x: Tensor, target: Tensor) -> dict[str, list[float]]:
     """By time step t: `gradient`, the norm of a sequence's d loss / d h_t (the LSTM's c_t held fixed), of the LSTM
-    `gradient_cell`, that of d loss / d c_t, root mean squares over the batch; `saturated_tanh`, `saturated_gates`:
-    shares of units.
+    `gradient_cell`, that of d loss / d c_t, root mean squares over the batch; `gradient_median`, of the way that
+    carries the memory (c_t, or h_t where there is none) the batch's median, as few sequences can make up a mean square;
+    `saturated_tanh`, `saturated_gates`: shares of units.
 
     In float64: a gradient may be smaller than float32 can tell.
     """
@@ -59,13 +59,15 @@ def reach(model: nn.Module, x: Tensor, target: Tensor) -> dict[str, list[float]]
     loss = cross_entropy(model.logits(found.h[-1]), target)
     gradients = torch.autograd.grad(loss, [*found.h, *found.c])
     # The loss is a mean over the batch, so a sequence's own gradient is B times larger.
-    norms = [(len(x) * gradient).square().sum(1).mean().sqrt().item() for gradient in gradients]
+    norms = torch.stack([len(x) * gradient.norm(dim=1) for gradient in gradients])  # [T or 2T, B]
+    mean_squares, T = norms.square().mean(1).sqrt().tolist(), len(found.h)
     result = {
-        "gradient": norms[: len(found.h)],
+        "gradient": mean_squares[:T],
+        "gradient_median": norms[-T:].median(1).values.tolist(),
         "saturated_tanh": [(value.abs() > SATURATED).double().mean().item() for value in found.tanhs],
     }
     if found.c:
-        result["gradient_cell"] = norms[len(found.h) :]
+        result["gradient_cell"] = mean_squares[T:]
         # 0.99 or its complement: further from a half than 0.49
         far = [(value - 0.5).abs() > SATURATED - 0.5 for value in found.sigmoids]
         result["saturated_gates"] = [value.double().mean().item() for value in far]
@@ -73,7 +75,10 @@ def reach(model: nn.Module, x: Tensor, target: Tensor) -> dict[str, list[float]]
 
 
 @torch.no_grad()
-def frozen_gates_accuracy(model: LSTM, x: Tensor, target: Tensor) -> float:
-    """Accuracy with each gate of each unit held at its mean over sequences and steps: what is left without control."""
-    means = torch.stack(trace(model, x).sigmoids).mean((0, 1)).chunk(3)
-    return accuracy(model.logits(trace(model, x, means).h[-1]), target).item()
+def gate_control(model: LSTM, x: Tensor, target: Tensor) -> dict[str, float]:
+    """Accuracy as the model is, and what is left of it without control: `frozen_gates_accuracy`, with each gate of each
+    unit held at its mean over sequences and steps."""
+    free = trace(model, x)
+    held = trace(model, x, torch.stack(free.sigmoids).mean((0, 1)).chunk(3))
+    both = [accuracy(model.logits(found.h[-1]), target).item() for found in (free, held)]
+    return dict(zip(("accuracy", "frozen_gates_accuracy"), both, strict=True))

@@ -18,6 +18,7 @@ from dlreport.config import Params
 from dlreport.config import Quality as Settings
 from dlreport.evaluation.classifier import Seen
 from dlreport.evaluation.intervals import wilson
+from dlreport.evaluation.thresholds import CLOSE_SHARE
 from dlreport.models.classifier import Classifier
 from dlreport.streams import stream
 from dlreport.training.classifier import train_classifier
@@ -123,7 +124,7 @@ class Real:
     @classmethod
     def of(cls, test: Tensor, test_labels: Tensor, train: Tensor, train_labels: Tensor, model: Classifier) -> "Real":
         distances = nearest(test.flatten(1), train.flatten(1))[0][:, 0]
-        close = [distances[test_labels == digit].quantile(0.01) for digit in range(10)]
+        close = [distances[test_labels == digit].quantile(CLOSE_SHARE) for digit in range(10)]
         shares = torch.bincount(train_labels, minlength=10).double() / len(train_labels)
         return cls(Seen.by(model, test), train, shares, torch.stack(close))
 

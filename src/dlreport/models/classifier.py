@@ -8,16 +8,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from dlreport.models.layers import layer
+
 FEATURES = 128
-
-
-def _layer(kind: type[nn.Module], *arguments: int, generator: torch.Generator, **options: int) -> nn.Module:
-    """PyTorch's default initialisation, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), drawn from our own stream."""
-    layer = nn.utils.skip_init(kind, *arguments, **options)
-    bound = layer.weight[0].numel() ** -0.5
-    for parameter in (layer.weight, layer.bias):
-        nn.init.uniform_(parameter, -bound, bound, generator=generator)
-    return layer
 
 
 class Classifier(nn.Module):
@@ -26,13 +19,13 @@ class Classifier(nn.Module):
     def __init__(self, classes: int, generator: torch.Generator):
         super().__init__()
         channels = [1, 32, 64]
-        layers: list[nn.Module] = []
+        layers = []
         for inputs, outputs in pairwise(channels):
-            layers.append(_layer(nn.Conv2d, inputs, outputs, generator=generator, kernel_size=3, padding=1))
+            layers.append(layer(nn.Conv2d, inputs, outputs, generator=generator, kernel_size=3, padding=1))
             layers += [nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
-        layers += [nn.Flatten(), _layer(nn.Linear, 7 * 7 * channels[-1], FEATURES, generator=generator), nn.ReLU()]
+        layers += [nn.Flatten(), layer(nn.Linear, 7 * 7 * channels[-1], FEATURES, generator=generator), nn.ReLU()]
         self.features = nn.Sequential(*layers)
-        self.head = _layer(nn.Linear, FEATURES, classes, generator=generator)
+        self.head = layer(nn.Linear, FEATURES, classes, generator=generator)
 
     @classmethod
     def of_digits(cls, weights: dict[str, Tensor]) -> "Classifier":

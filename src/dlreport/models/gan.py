@@ -4,27 +4,16 @@ Shapes: B batch, Z latent dim, P = 784 pixels of a 28 x 28 image in [-1, 1].
   latent z [B, Z] -> generator -> image [B, P] -> discriminator -> logit [B] -> sigmoid -> probability of "real" [B]
 """
 
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from dlreport.models.layers import layer
+
 PIXELS = 784
 SLOPE = 0.2
-
-
-def _initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """PyTorch's default for Linear, U(-1/sqrt(fan_in), 1/sqrt(fan_in)) for weight and bias, from our own stream."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear):
-            bound = layer.in_features**-0.5
-            nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-            nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
-
-
-def _linear(inputs: int, outputs: int) -> nn.Linear:
-    # skip_init: nn.Linear's own initialisation would draw from torch's global stream.
-    return nn.utils.skip_init(nn.Linear, inputs, outputs)
 
 
 class Generator(nn.Module):
@@ -33,11 +22,11 @@ class Generator(nn.Module):
     def __init__(self, latent_dim: int, generator: torch.Generator):
         super().__init__()
         widths = [128, 256, 512, 1024]
-        layers: list[nn.Module] = [_linear(latent_dim, widths[0]), nn.LeakyReLU(SLOPE)]
+        linear = partial(layer, nn.Linear, generator=generator)
+        layers = [linear(latent_dim, widths[0]), nn.LeakyReLU(SLOPE)]
         for inputs, outputs in pairwise(widths):
-            layers += [_linear(inputs, outputs), nn.BatchNorm1d(outputs, eps=1e-5, momentum=0.1), nn.LeakyReLU(SLOPE)]
-        self.layers = nn.Sequential(*layers, _linear(widths[-1], PIXELS), nn.Tanh())
-        _initialise(self, generator)
+            layers += [linear(inputs, outputs), nn.BatchNorm1d(outputs, eps=1e-5, momentum=0.1), nn.LeakyReLU(SLOPE)]
+        self.layers = nn.Sequential(*layers, linear(widths[-1], PIXELS), nn.Tanh())
 
     def forward(self, z: Tensor) -> Tensor:
         """z [B, Z] -> images [B, P] in [-1, 1]."""
@@ -49,10 +38,10 @@ class Discriminator(nn.Module):
 
     def __init__(self, generator: torch.Generator):
         super().__init__()
+        linear = partial(layer, nn.Linear, generator=generator)
         self.layers = nn.Sequential(
-            _linear(PIXELS, 512), nn.LeakyReLU(SLOPE), _linear(512, 256), nn.LeakyReLU(SLOPE), _linear(256, 1)
+            linear(PIXELS, 512), nn.LeakyReLU(SLOPE), linear(512, 256), nn.LeakyReLU(SLOPE), linear(256, 1)
         )
-        _initialise(self, generator)
 
     def logits(self, images: Tensor) -> Tensor:
         """images [B, P] -> logits [B], the sigmoid's argument."""

@@ -8,11 +8,13 @@ from typing import Any
 import pandas as pd
 
 from dlreport.config import Params
-from dlreport.evaluation.curves import CONVERGED, RETAINED, first_over_last, loss_course
-from dlreport.report.findings import conclude, find, slows_with_length
+from dlreport.evaluation.curves import CONVERGED, RETAINED, carried, first_over_last, loss_course, steps_to_reach
+from dlreport.evaluation.thresholds import CLOSE_SHARE, JUMP, SATURATED
+from dlreport.report.findings import conclude, find, helps_alone, slows_with_length, what_helps
 
 CLASSES = 10  # digits
-SHOWN = {"sequence", "longer", "ablation", "gan", "classifier", "quality"}  # sections of params.yaml
+# sections of params.yaml: those that can change a number
+SHOWN = {"seed", "precision", "sequence", "longer", "gradients", "ablation", "gan", "classifier", "quality"}
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,11 @@ class Results:
     quality_by_epoch: pd.DataFrame
     claims: pd.DataFrame  # a row per statement
     longer: pd.DataFrame  # a row per replicate
+    longer_curve: pd.DataFrame
     ablation: pd.DataFrame  # a row per variant, length and replicate
     gradients: pd.DataFrame  # by model, length, replicate, when, and time step t
-    frontier: pd.DataFrame  # the study's: a row per variant, with the longest length that it remembers
+    frontier: pd.DataFrame  # the study's: a row per variant, with the longest length that it solves
+    study: dict[str, Any]  # the study's params.yaml
     machine: dict[str, str]  # on which the training stages ran; empty if that is not recorded
 
 
@@ -53,19 +57,34 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _ablation_means(table: pd.DataFrame) -> dict[str, dict[int, dict[str, float]]]:
-    """Test accuracy and share of solved replicates, by variant and length."""
-    means = table.groupby(["variant", "length"], sort=False)[["test_accuracy", "solved"]].mean()
+    """By variant and length the mean test accuracy, and how many runs are solved, and reached CONVERGED."""
+    cells = table.groupby(["variant", "length"], sort=False)
+    means = cells.agg(test_accuracy=("test_accuracy", "mean"), solved=("solved", "sum"), reached=("reached", "count"))
     return {variant: group.droplevel(0).to_dict("index") for variant, group in means.groupby(level=0, sort=False)}
 
 
 def _at_the_ends(table: pd.DataFrame) -> list[dict[str, Any]]:
     """By model and length, after training: the gradient at the first step over that at the last (the replicates'
-    median), saturation, and what the LSTM can do with its gates held."""
+    median; also of the median sequence), saturation, and what the LSTM can do with its gates held."""
     shown = ("saturated_tanh", "saturated_gates", "frozen_gates_accuracy")
-    return [
-        {"model": model, "length": length, "share": median(first_over_last(cell, model)), **cell[[*shown]].mean()}
-        for (model, length), cell in table[table["when"] == "end"].groupby(["model", "length"], sort=False)
-    ]
+    rows = []
+    for (model, length), cell in table[table["when"] == "end"].groupby(["model", "length"], sort=False):
+        ways = {"share": carried(model), "share_median": "gradient_median"}
+        shares = {name: median(first_over_last(cell, column)) for name, column in ways.items()}
+        rows.append({"model": model, "length": length, **shares, **cell[[*shown]].mean()})
+    return rows
+
+
+def _logged(length: int, results: Results) -> dict[str, dict[int, dict[str, list[float]]]]:
+    """By model and step loss and accuracy in the published log, and here in the window with that step."""
+    found = {}
+    for model, lines in results.published["sequence"]["log"].items():
+        if length in lines and (curve := results.curves.get(f"{model}-{length}")) is not None:
+            means = curve.groupby("step")[["loss_mean", "accuracy_mean"]].mean()
+            steps = [step for step in lines[length] if step <= means.index[-1]]
+            here = {step: means[means.index >= step].iloc[0].tolist() for step in steps}
+            found[model] = {step: {"published": lines[length][step], "here": here[step]} for step in steps}
+    return found
 
 
 def build(params: Params, results: Results) -> dict[str, Any]:
@@ -78,7 +97,7 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         "seed": params.seed,
         "s": sequence,
         "g": params.gan,
-        "settings": _flat({"seed": params.seed, **params.model_dump(include=SHOWN, exclude_unset=True)}),
+        "settings": _flat(params.model_dump(include=SHOWN, exclude_unset=True)),
         "published": results.published,
         "rows": sorted(rows, key=lambda row: row["length"]),
         "findings": findings,
@@ -107,10 +126,23 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         "verdicts": results.claims["verdict"].value_counts().to_dict(),
         "longer": params.longer,
         "longer_runs": results.longer.to_dict("records"),
+        "longer_reached": sum(step is not None for step in steps_to_reach(results.longer_curve, CONVERGED)),
+        "longer_tested": int((results.longer["test_accuracy"] >= CONVERGED).sum()),
         "ablation": params.ablation,
         "ablation_means": _ablation_means(results.ablation),
+        "ablation_help": (helps := what_helps(results.ablation)),
+        "alone": helps_alone(helps, params.ablation.changes),
         "gradients": _at_the_ends(results.gradients),
         "longest": max(sequence.lengths),
         "frontier": results.frontier.to_dict("records"),
+        "frontier_solved_at": results.study["solved_at"],
+        "frontier_lengths": results.study["lengths"],
+        "logged": (logged := {n: found for n in sorted(sequence.lengths) if (found := _logged(n, results))}),
+        "logged_steps": {n: sorted({step for rows in logs.values() for step in rows}) for n, logs in logged.items()},
+        "saturated": SATURATED,
+        "close_share": CLOSE_SHARE,
+        "jump": JUMP,
+        "gradient_sequences": params.gradients.sequences,
+        "precision": params.precision,
         "machine": results.machine,
     }

@@ -9,6 +9,7 @@ import pandas as pd
 
 from dlreport.config import Sequence
 from dlreport.evaluation.curves import CONVERGED, RETAINED, late_gain, over_replicates, steps_to_reach, window_spread
+from dlreport.evaluation.intervals import student
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Finding:
     reached: int | None  # step by which a window was at CONVERGED, median; None if a replicate never was
     spread: float
     gain: float
+    gain_low: float | None  # its interval, if there is more than one replicate
+    gain_high: float | None
     loss_first: float
     loss_tenth: float
     loss_last: float
@@ -41,6 +44,8 @@ def find(row: dict[str, Any], curve: pd.DataFrame, settings: Sequence) -> Findin
     """From a row of the comparison table and the cell's curve, by replicate."""
     loss = over_replicates(curve).set_index("step")["loss_mean"]
     reached = steps_to_reach(curve, CONVERGED)
+    gains = late_gain(curve, settings.average_from)
+    low, high = student(gains, settings.test.confidence) if len(gains) > 1 else (None, None)
     return Finding(
         model=row["model"],
         length=row["length"],
@@ -52,7 +57,9 @@ def find(row: dict[str, Any], curve: pd.DataFrame, settings: Sequence) -> Findin
         outcome=outcome(row["solved"], row["test_accuracy"]),
         reached=None if None in reached else int(median_high(reached)),
         spread=mean(window_spread(curve, settings.average_from)),
-        gain=mean(late_gain(curve, settings.average_from)),
+        gain=mean(gains),
+        gain_low=low,
+        gain_high=high,
         loss_first=loss.iloc[0],
         loss_tenth=loss[loss.index >= settings.steps // 10].iloc[0],
         loss_last=loss.iloc[-1],
@@ -90,3 +97,42 @@ def conclude(findings: list[Finding]) -> Conclusions:
         faster=all(a < b for a, b in reached) if reached else None,
         steadier=all(a < b for a, b in spreads) if spreads else None,
     )
+
+
+@dataclass(frozen=True)
+class Help:
+    """Which variants of the VanillaRNN end at the optimum at one length."""
+
+    length: int
+    reported: bool  # whether the form as reported does in some run
+    always: list[str]  # variants of which all runs do
+    sometimes: list[str]  # variants of which some runs do
+    lost: int  # runs, of any variant, that reached CONVERGED and did not end there
+
+
+def what_helps(table: pd.DataFrame) -> list[Help]:
+    """By length, from the ablation's row per variant, length and replicate."""
+    found = []
+    for length, rows in table.groupby("length"):
+        share = rows.groupby("variant", sort=False)["solved"].mean()
+        others = share.drop("as_reported", errors="ignore")
+        found.append(
+            Help(
+                length=length,
+                reported=bool(share.get("as_reported", 0) > 0),
+                always=[_words(name) for name in others.index[others == 1]],
+                sometimes=[_words(name) for name in others.index[(others > 0) & (others < 1)]],
+                lost=int((rows["reached"].notna() & (rows["solved"] == 0)).sum()),
+            )
+        )
+    return found
+
+
+def _words(variant: str) -> str:
+    return variant.replace("_", " ")
+
+
+def helps_alone(helps: list[Help], changes: dict[str, Any]) -> list[str]:
+    """Variants with a single change of which all runs end at the optimum at a length where none does as reported."""
+    single = [_words(name) for name, change in changes.items() if len(change.model_fields_set) == 1]
+    return [name for name in single if any(name in help.always for help in helps if not help.reported)]

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dlreport.config import GAN_THREADS, Gan
+from dlreport.data.images import normalise
 from dlreport.errors import UserError
 from dlreport.models.gan import Discriminator, Generator
 from dlreport.runtime import check_precision, prepare, select_device
@@ -27,16 +28,6 @@ class GanRun(NamedTuple):
     losses: dict[str, list[float]]  # "discriminator" and "generator": means by epoch, [epochs]
 
 
-def normalise(pixels: Tensor) -> Tensor:
-    """uint8 images [N, 28, 28] -> float32 [N, 784] in [-1, 1]: scaled to [0, 1], then (x - 0.5) / 0.5."""
-    return pixels.flatten(1).float().div_(127.5).sub_(1)
-
-
-def snapshot_epochs(settings: Gan) -> list[int]:
-    """The numbers of finished epochs at which the generator is kept: 0, every `snapshot_every`-th, and the last."""
-    return [*range(0, settings.epochs, settings.snapshot_every), settings.epochs]
-
-
 def train_gan(
     pixels: Tensor,
     settings: Gan,
@@ -48,7 +39,7 @@ def train_gan(
     keep: Callable[[int, dict[str, Tensor]], None],
     checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> GanRun:
-    """Train on uint8 images [N, 28, 28]; `keep(epoch, weights)` gets the generator at each of `snapshot_epochs`.
+    """Train on uint8 images [N, 28, 28]; `keep(epoch, weights)` gets the generator at each of `Gan.snapshot_epochs`.
 
     Replicate k of a seed is replicate 0 of seed + k. Goes on from a checkpoint if there is one; `keep` is then called
     for the epochs before it too. The native engine, whose numbers do not depend on them, uses up to `threads`;
@@ -72,7 +63,7 @@ def train_gan(
     images = normalise(pixels).to(where)  # the whole set at once: 188 MB for the 60,000
     decay = get_ema_multi_avg_fn(settings.average.decay)
     average = AveragedModel(generator, multi_avg_fn=decay, use_buffers=True)  # BatchNorm's running statistics too
-    kept_at = snapshot_epochs(settings)
+    kept_at = settings.snapshot_epochs()
     label = f"GAN-{replicate}"
 
     with checkpoints.open(label) as checkpoint:

@@ -1,0 +1,15 @@
+"""MNIST's pixels as the networks see them. Report, part 2, "Data"."""
+
+from torch import Tensor
+
+SIDE = 28
+
+
+def normalise(pixels: Tensor) -> Tensor:
+    """uint8 images [N, 28, 28] -> float32 [N, 784] in [-1, 1]: scaled to [0, 1], then (x - 0.5) / 0.5."""
+    return pixels.flatten(1).float().div_(127.5).sub_(1)
+
+
+def as_images(pixels: Tensor) -> Tensor:
+    """The same as the generator draws them: [N, 1, 28, 28]."""
+    return normalise(pixels).view(-1, 1, SIDE, SIDE)
