@@ -51,6 +51,6 @@ lint: $(READY)  ## check style and format
 	ruff check .
 	ruff format --check .
 
-clean:  ## remove the environment and scratch files; what DVC made stays
+clean:  ## remove the environment, scratch files, checkpoints and the study's finished runs; what DVC made stays
 	rm -rf $(VENV) .smoke .torture .checkpoints dvc_plots .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -o -name '*.egg-info' | grep -v '^./.git/' | xargs rm -rf
