@@ -1,3 +1,3 @@
 """Palindromes (VanillaRNN against LSTM) and a GAN on MNIST: the library behind the stages."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

@@ -20,11 +20,16 @@ class Interrupted(Exception):  # noqa: N818
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's main; a UserError, an OSError or a MemoryError ends it with one line on stderr and exit code 1."""
+    """Run a stage's main; a UserError, an OSError or want of memory ends it with one line on stderr and exit code 1."""
     try:
         main()
     except (UserError, OSError, MemoryError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+    except RuntimeError as error:
+        # PyTorch's own for want of memory: of a class of its own on a GPU, on a CPU told by its text alone
+        if type(error).__name__ != "OutOfMemoryError" and "allocate memory" not in str(error):
+            raise
+        sys.exit(f"error: {' '.join(str(error).split())}; lower a batch size, a hidden size or the number of sequences")
     except Interrupted as stop:
         print(f"stopped: {stop.message}", file=sys.stderr)
         sys.exit(128 + stop.number)
