@@ -26,7 +26,7 @@ def main() -> None:
         for (variant, length), found in replicates.items()
     ]
     columns = ["variant", "length", "replicate", "train_accuracy_mean", "test_accuracy", "solved", "reached"]
-    write_csv(PLOTS / "comparison.csv", pd.concat(long)[columns])
+    write_csv(PLOTS / "comparison.csv", pd.concat(long)[columns].astype({"reached": "Int64"}))
     write_figure(PLOTS / "accuracy_curves.png", figures.ablation(curves))
 
 
