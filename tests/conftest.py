@@ -1,6 +1,5 @@
 import os
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,15 @@ import scratch
 from dlreport.config import Params, load_params
 from dlreport.data.mnist import decode
 from dlreport.runtime import prepare
+from helpers import DVC, output_of
 
 ROOT = Path(__file__).parents[1]
 
 # No deadline: the machine may be busy. Derandomised: a failure is a change of the code, not of the luck.
 settings.register_profile("dlreport", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("dlreport")
+
+pytest.register_assert_rewrite("idx", "frontier", "made_up")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,9 +33,12 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
-def params() -> Params:
-    """The repository's own params.yaml."""
-    return load_params(ROOT / "params.yaml")
+def params(tmp_path_factory) -> Params:
+    """The shipped settings, whatever the repository's params.yaml says now."""
+    folder = tmp_path_factory.mktemp("params")
+    shutil.copy(ROOT / "params.yaml", folder)
+    scratch.set_params(folder, scratch.DEFAULTS)
+    return load_params(folder / "params.yaml")
 
 
 @pytest.fixture(scope="session")
@@ -43,15 +48,25 @@ def sample_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def digits(sample_dir: Path) -> torch.Tensor:
+def mnist(sample_dir: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """The excerpt by split, `train` and `test`: its images and labels."""
+    split_of = {"train": "train", "t10k": "test"}
+    kinds = ("images-idx3", "labels-idx1")
+    return {
+        split: decode(*((sample_dir / f"{part}-{kind}-ubyte").read_bytes() for kind in kinds), split)
+        for part, split in split_of.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def digits(mnist) -> torch.Tensor:
     """The excerpt's 384 training images, uint8 [384, 28, 28]."""
-    files = [(sample_dir / f"train-{kind}-ubyte").read_bytes() for kind in ("images-idx3", "labels-idx1")]
-    return decode(*files, "train")["images"]
+    return mnist["train"]["images"]
 
 
 LONG = (
-    *("test_experiments.py", "test_remotes.py", "test_torture.py", "test_reliability.py", "test_checkpoint.py"),
-    *("test_pipeline.py", "test_repro_jobs.py"),
+    *("test_experiments.py", "test_remotes.py", "test_torture.py", "test_frontier_runs.py", "test_reliability.py"),
+    *("test_interrupted_stages.py", "test_pipeline.py", "test_repro_jobs.py", "test_resume.py"),
 )
 
 
@@ -73,8 +88,5 @@ def serial(tmp_path_factory) -> tuple[Path, str]:
     with FileLock(shared / "serial.lock"):
         if not said.exists():
             scratch.make(project)
-            command, env = [*scratch.offline(), sys.executable, "-m", "dvc", "repro"], scratch.environment(project)
-            result = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
-            assert result.returncode == 0, result.stdout + result.stderr
-            said.write_text(result.stdout)
+            said.write_text(output_of([*scratch.offline(), *DVC, "repro"], project))
     return project, said.read_text()

@@ -4,35 +4,96 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import torch
+from torch import nn
 
 import scratch
 from dlreport import native
+from dlreport.config import Gan, Params
+from dlreport.models import SEQUENCE_MODELS
+
+UP_TO_DATE = "Data and pipelines are up to date.\n"  # as DVC says it
+T = TypeVar("T")
 
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def small_model(name: str, D: int = 1, H: int = 8, classes: int = 10, scale: float = 0.7) -> nn.Module:
+    """Biases that are not zero, and weights so small that no gate saturates and no rounding grows from step to step."""
+    model = SEQUENCE_MODELS[name](D, H, classes, seeded())
+    for parameter in model.parameters():
+        nn.init.uniform_(parameter, -scale, scale, generator=seeded(parameter.numel()))
+    return model
+
+
+def tiny_gan(params: Params, **values: object) -> Gan:
+    return params.gan.model_copy(update={"latent_dim": 4, "epochs": 2, "batch_size": 16, **values})
+
+
 def needs_native(precision: str) -> pytest.MarkDecorator:
-    """Skip where the native engine cannot compute in this precision."""
+    """Skip where the native engine cannot compute in this precision, as without a C compiler."""
     reason = native.why_unavailable(precision)
     return pytest.mark.skipif(reason is not None, reason=f"no native engine: {reason}")
 
 
+class Payload:
+    """Unpickled without care, it creates a file."""
+
+    def __init__(self, target: Path):
+        self.target = target
+
+    def __reduce__(self):
+        return Path.touch, (self.target,)
+
+
+def wait_until(condition: Callable[[], T], seconds: float = 300, pause: float = 0.1) -> T:
+    """What the condition gives when that is first true (a path, a match, a list that is not empty)."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(pause)
+    return found
+
+
+def run(
+    command: list[str], project: Path, preexec_fn: Callable[[], None] | None = None, **environment: str
+) -> subprocess.CompletedProcess:
+    """A command in the project, to its end, however that is."""
+    env = {**scratch.environment(project), **environment}
+    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, preexec_fn=preexec_fn)
+
+
+def start(command: list[str], project: Path, **environment: str) -> subprocess.Popen:
+    """A command in the project that goes on beside the test, in a process group of its own."""
+    env, pipe = {**scratch.environment(project), **environment}, subprocess.PIPE
+    options = {"stdout": pipe, "stderr": pipe, "text": True, "start_new_session": True}
+    return subprocess.Popen(command, cwd=project, env=env, **options)
+
+
 def output_of(command: list[str], project: Path, **environment: str) -> str:
     """What a command in the project printed; it has to succeed."""
-    env = {**scratch.environment(project), **environment}
-    result = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True)
+    result = run(command, project, **environment)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
+DVC = [sys.executable, "-m", "dvc"]
+
+
 def dvc(project: Path, *arguments: str, **environment: str) -> str:
-    return output_of([sys.executable, "-m", "dvc", *arguments], project, **environment)
+    return output_of([*DVC, *arguments], project, **environment)
+
+
+def is_up_to_date(project: Path) -> bool:
+    return dvc(project, "status") == UP_TO_DATE
 
 
 def git(project: Path, *arguments: str) -> str:

@@ -19,6 +19,78 @@ SAMPLE = ROOT / "tests/data/mnist"
 RESULTS = ("dvc.lock", "metrics/", "plots/", "report/")  # the same bytes each time
 MADE = (*RESULTS, "manifest/")  # what the copy has to make by itself
 
+REMOVED = object()  # in place of a value: the key is to go
+
+# params.yaml as shipped, key by key: what tests count on, whatever the user has made of that file.
+DEFAULTS = {
+    "seed": 2023,
+    "device": "auto",
+    "precision": "fp32",
+    "checkpoint_seconds": 60,
+    "sequence.models": ["VanillaRNN", "LSTM"],
+    "sequence.lengths": [5, 10, 15, 20],
+    "sequence.replicates": 5,
+    "sequence.hidden_dim": 128,
+    "sequence.initialisation": "as_reported",
+    "sequence.steps": 50_000,
+    "sequence.batch_size": 128,
+    "sequence.optimizer": "RMSprop",
+    "sequence.learning_rate": 0.001,
+    "sequence.clip.mode": "as_reported",
+    "sequence.clip.max_norm": 10.0,
+    "sequence.average_from": 40_000,
+    "sequence.log_every": 2000,
+    "sequence.curve_points": 500,
+    "sequence.test.report_sequences": 128,
+    "sequence.test.sequences": 10_240,
+    "sequence.test.confidence": 0.95,
+    "longer.length": 10,
+    "longer.steps": 100_000,
+    "longer.average_from": 80_000,
+    "gradients.sequences": 1000,
+    "ablation.lengths": [10, 15, 20],
+    "ablation.replicates": 2,
+    "ablation.steps": 20_000,
+    "ablation.average_from": 16_000,
+    "ablation.variants": ["as_reported", "clipped", "orthogonal", "identity", "adam", "orthogonal_adam", "all_changed"],
+    "ablation.changes": {
+        "as_reported": {},
+        "clipped": {"clip": {"mode": "effective", "max_norm": 10.0}},
+        "orthogonal": {"initialisation": "orthogonal"},
+        "identity": {"initialisation": "identity"},
+        "adam": {"optimizer": "Adam"},
+        "orthogonal_adam": {"initialisation": "orthogonal", "optimizer": "Adam"},
+        "all_changed": {
+            "initialisation": "orthogonal",
+            "optimizer": "Adam",
+            "clip": {"mode": "effective", "max_norm": 1.0},
+        },
+    },
+    "gan.replicates": 1,
+    "gan.latent_dim": 100,
+    "gan.epochs": 250,
+    "gan.batch_size": 128,
+    "gan.learning_rate": 0.0002,
+    "gan.betas": [0.5, 0.999],
+    "gan.average.every": 10,
+    "gan.average.decay": 0.99,
+    "gan.snapshot_every": 20,
+    "gan.grid_images": 64,
+    "gan.interpolation_points": 7,
+    "gan.interpolation_pairs": 5,
+    "classifier.epochs": 6,
+    "classifier.batch_size": 128,
+    "classifier.learning_rate": 0.005,
+    "classifier.weight_decay": 0.05,
+    "quality.images": 10_000,
+    "quality.repeats": 5,
+    "quality.neighbours": 5,
+    "quality.confident": 0.9,
+    "quality.missing_below": 0.01,
+    "quality.two_sample_epochs": 4,
+    "quality.confidence": 0.95,
+}
+
 TINY = {
     "sequence.lengths": [5],
     "sequence.replicates": 2,
@@ -59,7 +131,8 @@ def offline() -> list[str]:
 
 
 def set_params(project: Path, values: dict[str, Any]) -> None:
-    """Set dotted keys in the project's params.yaml, comments kept."""
+    """Set dotted keys in the project's params.yaml, comments kept; a value may be REMOVED. An unknown key is put there
+    too: the schema refuses it."""
     yaml, path = YAML(), project / "params.yaml"
     params = yaml.load(path)
     for key, value in values.items():
@@ -67,15 +140,17 @@ def set_params(project: Path, values: dict[str, Any]) -> None:
         section = params
         for part in sections:
             section = section[part]
-        assert name in section, f"{key} is not in params.yaml"
-        section[name] = value
+        if value is REMOVED:
+            del section[name]
+        else:
+            section[name] = value
     yaml.dump(params, path)
 
 
-def make(project: Path, values: dict[str, Any] | None = None) -> None:
+def make(project: Path, values: dict[str, Any] | None = None, defaults: dict[str, Any] = DEFAULTS) -> None:
     """Copy what git tracks, or would track, from here to `project` (which is emptied), as a repository of its own.
 
-    Its params are TINY, and `values` where these say otherwise.
+    Its params are `defaults`, TINY where that says otherwise, and `values` where these do.
     """
     shutil.rmtree(project, ignore_errors=True)
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -84,7 +159,7 @@ def make(project: Path, values: dict[str, Any] | None = None) -> None:
         if (ROOT / name).exists() and not name.startswith(MADE):
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, project / name, follow_symlinks=False)
-    set_params(project, {**TINY, **(values or {})})
+    set_params(project, {**defaults, **TINY, **(values or {})})
     git = ["git", "-c", "user.name=scratch", "-c", "user.email=scratch@localhost"]
     for command in (["init", "-q"], ["add", "--all"], ["commit", "-qm", "A scratch copy"]):
         subprocess.run([*git, *command], cwd=project, check=True)
@@ -110,6 +185,6 @@ def environment(project: Path) -> dict[str, str]:
 
 if __name__ == "__main__":
     target = Path(sys.argv[1]).resolve()
-    make(target)
+    make(target, defaults={})  # the user's own settings, but for their size
     code = subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=target, env=environment(target)).returncode
     sys.exit(code or print(f"the report of the scratch copy: {target / 'report/index.html'}"))

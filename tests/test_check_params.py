@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from dlreport.runtime import select_device
+from helpers import run
 from scratch import ROOT, set_params
 
 ABSENT = [name for name, there in (("cuda", torch.cuda.is_available()), ("mps", torch.mps.is_available())) if not there]
 
 
 def check(project: Path, *options: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, *options, ROOT / "stages/check_params.py"]
-    return subprocess.run(command, cwd=project, capture_output=True, text=True)
+    return run([sys.executable, *options, str(ROOT / "stages/check_params.py")], project)
 
 
 @pytest.fixture

@@ -1,33 +1,21 @@
 """params.yaml: what is accepted, and that every refusal is one line naming the key."""
 
 import math
-from functools import reduce
+import shutil
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from dlreport.config import load_params
 from dlreport.errors import UserError
-
-PARAMS = Path(__file__).parents[1] / "params.yaml"
-REMOVED = object()
+from scratch import DEFAULTS, REMOVED, ROOT, set_params
 
 
 def edited(folder: Path, changes: dict[str, object]) -> Path:
-    """A copy of the repository's params.yaml with dotted keys set to values, or REMOVED."""
-    yaml = YAML(typ="safe", pure=True)
-    values = yaml.load(PARAMS)
-    for dotted, value in changes.items():
-        *parents, key = dotted.split(".")
-        section = reduce(dict.__getitem__, parents, values)
-        if value is REMOVED:
-            del section[key]
-        else:
-            section[key] = value
-    path = folder / "params.yaml"
-    yaml.dump(values, path)
-    return path
+    """The shipped settings, with dotted keys set to values, or REMOVED."""
+    shutil.copy(ROOT / "params.yaml", folder)
+    set_params(folder, {**DEFAULTS, **changes})
+    return folder / "params.yaml"
 
 
 def refusal(path: Path) -> str:
@@ -39,7 +27,7 @@ def refusal(path: Path) -> str:
     return message.removeprefix(f"{path}: ")
 
 
-def test_the_repositorys_params_are_the_published_settings(params):
+def test_the_published_settings_are_found_under_their_names(params):
     assert params.sequence.models == ["VanillaRNN", "LSTM"]
     assert params.sequence.lengths == [5, 10, 15, 20]
     assert (params.sequence.steps, params.sequence.batch_size, params.sequence.hidden_dim) == (50_000, 128, 128)
@@ -194,9 +182,9 @@ def test_average_from_may_be_two_steps_before_the_end(tmp_path):
 
 
 def replaced(folder: Path, old: str, new: str) -> Path:
-    text = PARAMS.read_text(encoding="utf-8")
+    path = edited(folder, {})
+    text = path.read_text(encoding="utf-8")
     assert text.count(old) == 1
-    path = folder / "params.yaml"
     path.write_text(text.replace(old, new), encoding="utf-8")
     return path
 

@@ -1,9 +1,5 @@
 """The native training step against autograd, and both engines against each other."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 from hypothesis import example, given
@@ -15,22 +11,11 @@ from dlreport.config import Sequence
 from dlreport.models import SEQUENCE_MODELS
 from dlreport.training.engines import Autograd, Native
 from dlreport.training.sequence import draw
-from helpers import needs_native, seeded
+from helpers import needs_native, seeded, small_model
 
 MODELS = list(SEQUENCE_MODELS)
 
-pytestmark = needs_native("fp32")
-
-
-needs_bf16 = needs_native("bf16")
-
-
-def model_of(name: str, D: int = 1, H: int = 8, classes: int = 10, scale: float = 0.7) -> nn.Module:
-    """Weights so small that no gate saturates and no rounding grows from step to step."""
-    model = SEQUENCE_MODELS[name](D, H, classes, seeded())
-    for parameter in model.parameters():
-        nn.init.uniform_(parameter, -scale, scale, generator=seeded(parameter.numel()))
-    return model
+needs_fp32, needs_bf16 = needs_native("fp32"), needs_native("bf16")
 
 
 @pytest.fixture
@@ -63,6 +48,7 @@ def by_engine(engine: Native, model: nn.Module, x: torch.Tensor, target: torch.T
 sizes = st.tuples(st.integers(1, 6), st.integers(1, 8), st.integers(1, 3), st.integers(1, 20), st.integers(2, 10))
 
 
+@needs_fp32
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("digits", [2, 1000], ids=["sequences that begin alike", "that do not"])
 @given(sizes)
@@ -74,7 +60,7 @@ sizes = st.tuples(st.integers(1, 6), st.integers(1, 8), st.integers(1, 3), st.in
 def test_native_gradients_equal_autograds(params, name, digits, size):
     """In float32, to the rounding of float32, against float64."""
     B, T, D, H, classes = size
-    model = model_of(name, D, H, classes, scale=0.7 / max(1, H / 16))
+    model = small_model(name, D, H, classes, scale=0.7 / max(1, H / 16))
     x = torch.randint(digits, (T, B, D), generator=seeded(T)).float() / digits
     target = torch.randint(classes, (B,), generator=seeded(B))
     loss, share, gradients = by_autograd(model, x, target)
@@ -87,6 +73,7 @@ def test_native_gradients_equal_autograds(params, name, digits, size):
         torch.testing.assert_close(mine.double(), gradient, rtol=1e-4, atol=1e-5 * gradient.abs().max().item() + 1e-9)
 
 
+@needs_fp32
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("length", [2, 3, 5, 10])
 def test_losses_of_200_steps_agree_with_the_plain_autograd_form(params, name, length):
@@ -111,12 +98,13 @@ def test_losses_of_200_steps_agree_with_the_plain_autograd_form(params, name, le
     assert median < (1e-6 if length < 10 else 2e-3)
 
 
+@needs_fp32
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("mode", ["as_reported", "effective"])
 @pytest.mark.parametrize("optimizer", ["RMSprop", "Adam"])
 def test_a_block_of_steps_equals_torchs_own_optimizer(settings, name, mode, optimizer):
     settings = with_clip(settings, mode, 0.05, optimizer)
-    model, plain = model_of(name), model_of(name)
+    model, plain = small_model(name), small_model(name)
     optimizer = getattr(torch.optim, optimizer)(plain.parameters(), lr=settings.learning_rate)
     x, target = draw(6, 16, 20, [seeded(1)])
     losses = []
@@ -136,12 +124,13 @@ def test_a_block_of_steps_equals_torchs_own_optimizer(settings, name, mode, opti
         torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
 
 
+@needs_fp32
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("mode", ["off", "effective"])
 @pytest.mark.parametrize("optimizer", ["RMSprop", "Adam"])
 def test_autograd_trains_stacked_replicates_as_native_trains_each(settings, name, mode, optimizer):
     settings = with_clip(settings, mode, 0.05, optimizer)
-    models, alone = ([model_of(name, scale=scale) for scale in (0.5, 0.7, 0.9)] for _ in range(2))
+    models, alone = ([small_model(name, scale=scale) for scale in (0.5, 0.7, 0.9)] for _ in range(2))
     x, target = draw(5, 16, 15, [seeded(seed) for seed in range(3)])
 
     together = Autograd(models, settings, "fp32").train(x, target)
@@ -153,11 +142,12 @@ def test_autograd_trains_stacked_replicates_as_native_trains_each(settings, name
             torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
 
 
+@needs_fp32
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("optimizer", ["RMSprop", "Adam"])
 def test_steps_do_not_depend_on_how_they_are_cut_into_blocks(settings, name, optimizer):
     settings = settings.model_copy(update={"optimizer": optimizer})
-    whole, cut = model_of(name), model_of(name)
+    whole, cut = small_model(name), small_model(name)
     x, target = draw(7, 16, 9, [seeded(2)])
     together = Native(whole, settings, "fp32").train(x, target)
     engine = Native(cut, settings, "fp32")
@@ -166,9 +156,10 @@ def test_steps_do_not_depend_on_how_they_are_cut_into_blocks(settings, name, opt
     assert all(torch.equal(*pair) for pair in zip(whole.parameters(), cut.parameters(), strict=True))
 
 
+@needs_fp32
 @pytest.mark.parametrize("name", MODELS)
 def test_nothing_is_nan_where_weights_saturate_and_a_nan_is_passed_on(settings, name):
-    model = model_of(name, scale=100)
+    model = small_model(name, scale=100)
     x, target = draw(6, 16, 3, [seeded(5)])
     assert Native(model, settings, "fp32").train(x, target).isfinite().all()
     assert all(parameter.isfinite().all() for parameter in model.parameters())
@@ -185,7 +176,7 @@ def test_bf16_products_are_near_float32s(settings, name, B, H):
     x, target = draw(7, B, 1, [seeded(6)])
 
     def run(precision: str) -> tuple:
-        model = model_of(name, H=H, scale=0.7 / max(1, H / 16))
+        model = small_model(name, H=H, scale=0.7 / max(1, H / 16))
         return by_engine(Native(model, settings, precision), model, x[0, 0], target[0, 0])
 
     exact_loss, _, exact = run("fp32")
@@ -206,8 +197,9 @@ def test_lstm_learns_in_bf16(settings, engine):
     assert accuracy[-50:].mean() > 0.9
 
 
+@needs_fp32
 def test_arrays_that_do_not_fit_are_refused(settings):
-    engine = Native(model_of("LSTM"), settings, "fp32")
+    engine = Native(small_model("LSTM"), settings, "fp32")
     x, target = draw(5, 16, 2, [seeded(1)])
     for bad in (
         (x.double(), target),
@@ -226,26 +218,12 @@ def test_arrays_that_do_not_fit_are_refused(settings):
 def test_autograds_step_can_be_compiled_whole(settings, name):
     """As it is on a GPU; here traced without one."""
     x, target = draw(4, 16, 3, [seeded(seed) for seed in range(2)])
-    plain, traced = (Autograd([model_of(name), model_of(name)], settings, "fp32") for _ in range(2))
+    plain, traced = (Autograd([small_model(name), small_model(name)], settings, "fp32") for _ in range(2))
     traced.step = torch.compile(traced.eager_step, backend="aot_eager", fullgraph=True, dynamic=False)
     torch.testing.assert_close(traced.train(x, target), plain.train(x, target))
 
 
-WITHOUT = """
-import sys, torch
-from dlreport import native
-print(native.why_unavailable("fp32"))
-"""
-
-
-@pytest.mark.parametrize(("compiler", "reason"), [("no-such-cc", "no C compiler"), ("false", "false failed")])
-def test_a_missing_or_broken_compiler_is_a_reason_not_an_error(compiler, reason):
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT], env={**os.environ, "CC": compiler}, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.startswith(reason)
-
-
+@needs_fp32
 def test_tanh_is_exact_to_the_last_digits(settings):
     """One step of one unit shows the function itself: logits (tanh(x), 0); the loss of class 1 is its softplus."""
     model = SEQUENCE_MODELS["VanillaRNN"](1, 1, 2, seeded())

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import made_up
 from dlreport.data import palindromes
 from dlreport.evaluation.accuracy import evaluate_sequence
 from dlreport.evaluation.comparison import comparison_table
@@ -25,6 +26,7 @@ from dlreport.models import SEQUENCE_MODELS
 from dlreport.models.gan import Discriminator, Generator
 from dlreport.streams import stream
 from dlreport.training.sequence import Cell, build_model
+from helpers import seeded
 
 
 @pytest.mark.parametrize(
@@ -132,16 +134,8 @@ def test_published_figures_are_the_reports(repository):
 
 def curve(*replicates: list[float]) -> pd.DataFrame:
     """Windows of ten steps with these mean accuracies, and losses the same."""
-    frames = [
-        {"replicate": k, "step": 10 * i + 9}
-        | {f"{name}_{how}": a + d for name in ("accuracy", "loss") for how, d in EXTREMES.items()}
-        for k, values in enumerate(replicates)
-        for i, a in enumerate(values)
-    ]
-    return pd.DataFrame(frames)
-
-
-EXTREMES = {"mean": 0, "min": -0.1, "max": 0.1}
+    runs = [(np.array(values), np.array(values)) for values in replicates]
+    return made_up.curve(10 * np.arange(len(replicates[0])) + 9, *runs, extremes=0.1)
 
 
 def test_over_replicates_takes_the_mean_and_the_extremes_of_the_replicates():
@@ -201,8 +195,8 @@ def test_grid_noise_is_fixed_and_the_line_goes_from_zeros_to_ones(params):
 
 
 def test_generate_is_in_eval_mode():
-    generator = Generator(4, torch.Generator().manual_seed(1))
-    latents = torch.randn(5, 4, generator=torch.Generator().manual_seed(2))
+    generator = Generator(4, seeded(1))
+    latents = torch.randn(5, 4, generator=seeded(2))
     together = generate(generator.state_dict(), latents)
     assert together.shape == (5, 1, 28, 28)
     alone = torch.cat([generate(generator.state_dict(), z[None]) for z in latents])
@@ -225,7 +219,7 @@ def test_step_shares():
 
 
 def test_straight_and_spherical_walks_have_their_ends_and_the_sphere_its_norm():
-    a, b = torch.nn.functional.normalize(torch.randn(2, 50, generator=torch.Generator().manual_seed(1))) * 7
+    a, b = torch.nn.functional.normalize(torch.randn(2, 50, generator=seeded(1))) * 7
     for way in (straight, spherical):
         walk = way(a, b, 9)
         assert walk.shape == (9, 50)

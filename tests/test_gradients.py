@@ -8,14 +8,7 @@ from dlreport.data import palindromes
 from dlreport.evaluation.gradients import gate_control, reach, trace
 from dlreport.models import SEQUENCE_MODELS
 from dlreport.models.head import cross_entropy
-from helpers import seeded
-
-
-def model_of(name: str, scale: float = 0.5) -> nn.Module:
-    model = SEQUENCE_MODELS[name](1, 4, 10, seeded())
-    for parameter in model.parameters():
-        nn.init.uniform_(parameter, -scale, scale, generator=seeded(parameter.numel()))
-    return model
+from helpers import seeded, small_model
 
 
 def losses_from(model: nn.Module, x: torch.Tensor, target: torch.Tensor, t: int, nudge: torch.Tensor, which: str):
@@ -39,7 +32,7 @@ def losses_from(model: nn.Module, x: torch.Tensor, target: torch.Tensor, t: int,
 
 @pytest.mark.parametrize(("name", "which"), [("VanillaRNN", "h"), ("LSTM", "h"), ("LSTM", "c")])
 def test_gradients_are_those_of_finite_differences(name, which):
-    model = model_of(name)
+    model = small_model(name, H=4, scale=0.5)
     x, target = palindromes.sample(1, 6, seeded(1))
     x = x / 9
     found = reach(model, x, target)["gradient" if which == "h" else "gradient_cell"]
@@ -55,7 +48,7 @@ def test_gradients_are_those_of_finite_differences(name, which):
 
 @pytest.mark.parametrize(("name", "column"), [("VanillaRNN", "gradient"), ("LSTM", "gradient_cell")])
 def test_the_median_is_of_single_sequences_on_the_way_that_carries(name, column):
-    model, (x, target) = model_of(name), palindromes.sample(3, 6, seeded(5))
+    model, (x, target) = small_model(name, H=4, scale=0.5), palindromes.sample(3, 6, seeded(5))
     alone = [reach(model, x[[k]], target[[k]])[column] for k in range(3)]
     middle = [sorted(norms)[1] for norms in zip(*alone, strict=True)]
     assert reach(model, x, target)["gradient_median"] == pytest.approx(middle)
@@ -63,7 +56,7 @@ def test_the_median_is_of_single_sequences_on_the_way_that_carries(name, column)
 
 @pytest.mark.parametrize("name", SEQUENCE_MODELS)
 def test_the_trace_is_the_models_own_pass(name):
-    model = model_of(name)
+    model = small_model(name, H=4, scale=0.5)
     x, _ = palindromes.sample(8, 7, seeded(2))
     torch.testing.assert_close(model.logits(trace(model, x).h[-1]), model(x))
 
@@ -72,9 +65,9 @@ def test_saturation_is_the_share_of_units_at_the_ends():
     x, target = palindromes.sample(50, 5, seeded(3))
     for scale, expected in ((1e-3, 0.0), (1e3, 1.0)):
         for name in SEQUENCE_MODELS:
-            found = reach(model_of(name, scale), x, target)
+            found = reach(small_model(name, H=4, scale=scale), x, target)
             assert found["saturated_tanh"][1:] == pytest.approx([expected] * 3, abs=0.1)
-    assert reach(model_of("LSTM", 1e3), x, target)["saturated_gates"] == pytest.approx([1] * 4, abs=0.1)
+    assert reach(small_model("LSTM", H=4, scale=1e3), x, target)["saturated_gates"] == pytest.approx([1] * 4, abs=0.1)
 
 
 def test_gates_that_never_move_can_be_held_and_others_not():

@@ -18,6 +18,7 @@ from dlreport.io import (
     write_tensors,
     write_text,
 )
+from helpers import Payload
 
 
 def half_written(file) -> None:
@@ -76,16 +77,6 @@ def test_the_same_tensors_are_the_same_bytes(tmp_path):
     for path in paths:
         write_tensors(path, {key: value.clone() for key, value in STATE.items()})
     assert paths[0].read_bytes() == paths[1].read_bytes()
-
-
-class Payload:
-    """Unpickled without care, it creates a file."""
-
-    def __init__(self, target: Path):
-        self.target = target
-
-    def __reduce__(self):
-        return Path.touch, (self.target,)
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -13,18 +13,10 @@ from torch.nn import functional as F  # noqa: N812
 from dlreport.models import SEQUENCE_MODELS
 from dlreport.models.head import accuracy, cross_entropy
 from dlreport.models.initialisation import reinitialise
-from helpers import seeded
+from helpers import seeded, small_model
 
 MODELS = list(SEQUENCE_MODELS)
 SIZES = [(1, 1), (1, 6), (3, 1), (2, 2), (5, 9), (32, 19)]  # batch, time steps
-
-
-def small_model(name: str, D: int = 1, H: int = 6, classes: int = 10) -> nn.Module:
-    """With biases that are not zero, and weights small enough that no gate saturates."""
-    model = SEQUENCE_MODELS[name](D, H, classes, seeded()).double()
-    for parameter in model.parameters():
-        nn.init.uniform_(parameter, -0.7, 0.7, generator=seeded(parameter.numel()))
-    return model
 
 
 def batch(B: int, T: int, D: int = 1, classes: int = 10) -> tuple[torch.Tensor, torch.Tensor]:
@@ -67,7 +59,7 @@ def in_torch(model: nn.Module) -> tuple[dict[str, torch.Tensor], nn.Module]:
 @pytest.mark.parametrize(("B", "T"), SIZES)
 @pytest.mark.parametrize("D", [1, 3])
 def test_forward_and_gradients_equal_pytorchs_own_cell(name, B, T, D):
-    model = small_model(name, D)
+    model = small_model(name, D, H=6).double()
     mapped, reference = in_torch(model)
     x, target = batch(B, T, D)
 
@@ -89,7 +81,7 @@ def test_forward_and_gradients_equal_pytorchs_own_cell(name, B, T, D):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_gradcheck_of_forward(name):
-    model = small_model(name, D=2, H=3, classes=3)
+    model = small_model(name, D=2, H=3, classes=3).double()
     names, parameters = zip(*model.named_parameters(), strict=True)
     x, _ = batch(2, 3, 2)
 

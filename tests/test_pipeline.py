@@ -4,8 +4,6 @@ import importlib.metadata
 import json
 import re
 import shutil
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import torch
 from PIL import Image
 
 import scratch
-from helpers import stages_run
+from helpers import DVC, dvc, git, run, stages_run
 
 APPENDIX = '<object type="text/html" data="../manifest/index.html"'  # a page that changes with every run
 GAN_STAGES = (
@@ -34,21 +32,9 @@ def ablation_stages() -> set[str]:
     return {f"{stage}@{variant}-5" for stage, variant in stages}
 
 
-def dvc(project: Path, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=project,
-        env=scratch.environment(project),
-        capture_output=True,
-        text=True,
-    )
-
-
 def repro(project: Path) -> list[str]:
     """Run `dvc repro`; names of the stages that ran, in order."""
-    result = dvc(project, "repro")
-    assert result.returncode == 0, result.stdout + result.stderr
-    return stages_run(result.stdout)
+    return stages_run(dvc(project, "repro"))
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +78,7 @@ def test_metrics_are_there_and_possible(project):
 
 
 def test_dvc_metrics_show_reads_them(project):
-    result = dvc(project, "metrics", "show", "--json")
-    files = json.loads(result.stdout)[""]["data"]
+    files = json.loads(dvc(project, "metrics", "show", "--json"))[""]["data"]
     assert sorted(files) == [
         "metrics/claims.json",
         "metrics/classifier.json",
@@ -136,8 +121,7 @@ def test_weights_are_saved_as_weights_only(project):
 
 
 def test_dvc_plots_show_draws_every_plot(project):
-    result = dvc(project, "plots", "show")
-    assert result.returncode == 0, result.stderr
+    dvc(project, "plots", "show")
     page = (project / "dvc_plots/index.html").read_text()
     for part in ("Training accuracy", '"palindrome length"', "GAN losses", "plots/gan/grids/0002.png", "LSTM-5.png"):
         assert part in page
@@ -171,7 +155,7 @@ def test_every_stage_but_the_last_is_in_the_manifest(project, report):
     page = (project / "manifest/index.html").read_text()
     entries = {path.stem: json.loads(path.read_text()) for path in (project / "manifest").glob("*.json")}
     assert {"check_params", "train_gan", "train_sequence@LSTM-5", "report"} < entries.keys()
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project, capture_output=True, text=True).stdout.strip()
+    head = git(project, "rev-parse", "HEAD").strip()
     for name, entry in entries.items():
         assert (entry["commit"], entry["code_changed_since_commit"]) == (head, False)
         if name != "report":
@@ -225,8 +209,8 @@ def test_a_removed_length_leaves_the_tables(project):
 
 def test_a_bad_parameter_ends_it_before_any_work(project):
     scratch.set_params(project, {"sequence.lengths": [4, 1]})
-    result = dvc(project, "repro")
+    result = run([*DVC, "repro"], project)
     scratch.set_params(project, {"sequence.lengths": [4]})
     assert result.returncode != 0
     assert "error: params.yaml: sequence.lengths.1: " in result.stderr
-    assert re.findall(r"Running stage '(.+)'", result.stdout) == ["check_params"]
+    assert stages_run(result.stdout) == ["check_params"]

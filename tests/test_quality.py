@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from dlreport.config import Classifier as Settings
 from dlreport.data.images import as_images
-from dlreport.data.mnist import decode
 from dlreport.evaluation.classifier import Seen
+from dlreport.evaluation.intervals import wilson
 from dlreport.evaluation.quality import (
     Real,
     at_a_glance,
@@ -25,42 +25,31 @@ from dlreport.training.classifier import train_classifier
 from helpers import seeded
 
 
-@pytest.fixture(scope="session")
-def labelled(sample_dir) -> dict[str, dict[str, torch.Tensor]]:
-    """The shipped excerpt of MNIST by split."""
-    parts = {"train": "train", "t10k": "test"}
-    files = {
-        split: [sample_dir / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
-        for part, split in parts.items()
-    }
-    return {split: decode(*(path.read_bytes() for path in paths), split) for split, paths in files.items()}
-
-
 @pytest.fixture
 def settings(params) -> Settings:
     return params.classifier.model_copy(update={"batch_size": 32})
 
 
-def train(labelled, settings, epochs=1, seed=1) -> Classifier:
-    images, labels = as_images(labelled["train"]["images"]), labelled["train"]["labels"]
+def train(mnist, settings, epochs=1, seed=1) -> Classifier:
+    images, labels = as_images(mnist["train"]["images"]), mnist["train"]["labels"]
     return train_classifier(images, labels, 10, epochs, settings, seed, "test")
 
 
-def test_the_classifier_learns_real_digits(labelled, settings):
-    model = train(labelled, settings, epochs=8)
-    images = as_images(labelled["test"]["images"])
+def test_the_classifier_learns_real_digits(mnist, settings):
+    model = train(mnist, settings, epochs=8)
+    images = as_images(mnist["test"]["images"])
     seen = Seen.by(model, images)
     assert seen.features.shape == (128, FEATURES)
     assert (seen.features >= 0).all()
     probabilities = model(images).softmax(1)
     torch.testing.assert_close(seen.confidence, probabilities.amax(1))
     assert (seen.digits == probabilities.argmax(1)).all()
-    assert (seen.digits == labelled["test"]["labels"]).double().mean() > 0.85
+    assert (seen.digits == mnist["test"]["labels"]).double().mean() > 0.85
 
 
-def test_training_follows_its_seed_alone(labelled, settings):
+def test_training_follows_its_seed_alone(mnist, settings):
     before = torch.get_rng_state()
-    first, again, other = train(labelled, settings), train(labelled, settings), train(labelled, settings, seed=2)
+    first, again, other = train(mnist, settings), train(mnist, settings), train(mnist, settings, seed=2)
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(*pair) for pair in zip(first.parameters(), again.parameters(), strict=True))
     assert not torch.equal(first.head.weight, other.head.weight)
@@ -135,24 +124,27 @@ def test_precision_recall_density_and_coverage_are_as_defined(shift):
         assert set(found.values()) == {0.0}
 
 
-def test_two_samples_of_one_set_cannot_be_told_apart_and_noise_can(params, labelled):
-    images = as_images(labelled["train"]["images"])
+def test_two_samples_of_one_set_cannot_be_told_apart_and_noise_can(params, mnist):
+    images = as_images(mnist["train"]["images"])
     quality = params.quality.model_copy(update={"two_sample_epochs": 3})
     small = params.model_copy(
         update={"quality": quality, "classifier": params.classifier.model_copy(update={"batch_size": 32})}
     )
-    accuracy, low, high = two_sample(images[:192], images[192:], small, "same")
-    assert low < accuracy < high
-    assert accuracy < 0.65
-    accuracy, low, _ = two_sample(images[:192], torch.rand(192, 1, 28, 28, generator=seeded()) * 2 - 1, small, "noise")
-    assert low < accuracy
-    assert accuracy > 0.95
+    noise = torch.rand(192, 1, 28, 28, generator=seeded()) * 2 - 1
+    same = two_sample(images[:192], images[192:], small, "same")
+    other = two_sample(images[:192], noise, small, "noise")
+    for accuracy, *interval in (same, other):
+        right = accuracy * 192  # of the two halves that were held back
+        assert right == pytest.approx(round(right))
+        assert interval == pytest.approx(wilson(round(right), 192, quality.confidence))
+    assert same[0] < 0.65
+    assert other[0] > 0.95
 
 
-def test_the_test_images_themselves_are_perfect_and_one_digit_alone_is_not(params, labelled, settings):
-    model = train(labelled, settings, epochs=4)
-    test, split = as_images(labelled["test"]["images"]), labelled["train"]
-    real = Real.of(test, labelled["test"]["labels"], as_images(split["images"]), split["labels"], model)
+def test_the_test_images_themselves_are_perfect_and_one_digit_alone_is_not(params, mnist, settings):
+    model = train(mnist, settings, epochs=4)
+    test, split = as_images(mnist["test"]["images"]), mnist["train"]
+    real = Real.of(test, mnist["test"]["labels"], as_images(split["images"]), split["labels"], model)
     quality = params.quality.model_copy(update={"confident": 0.5})
     same = at_a_glance(Seen.by(model, test), real, quality)
     assert same["fid"] == pytest.approx(0, abs=1e-3)
@@ -165,11 +157,11 @@ def test_the_test_images_themselves_are_perfect_and_one_digit_alone_is_not(param
     assert alone["fid"] > 10 * abs(same["fid"])
 
 
-def test_copies_of_training_images_are_memorised_and_test_images_are_not(labelled, settings):
+def test_copies_of_training_images_are_memorised_and_test_images_are_not(mnist, settings):
     """A hundredth, which sets the limit, is less than one image here: of a digit's test images at most one is below."""
-    model = train(labelled, settings, epochs=4)
-    test, digits = (as_images(labelled[split]["images"]) for split in ("test", "train"))
-    real = Real.of(test, labelled["test"]["labels"], digits, labelled["train"]["labels"], model)
+    model = train(mnist, settings, epochs=4)
+    test, digits = (as_images(mnist[split]["images"]) for split in ("test", "train"))
+    real = Real.of(test, mnist["test"]["labels"], digits, mnist["train"]["labels"], model)
     share, _ = memorised(Seen.by(model, test), real)
     assert share < 0.15
     copies = Seen.by(model, digits[:50] * 0.99)

@@ -9,12 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+import torch
 
 import scratch
+from helpers import DVC, Payload, dvc, run, start, wait_until
 
 
 @pytest.fixture
@@ -23,9 +24,8 @@ def project(serial, tmp_path) -> Path:
     return shutil.copytree(serial[0], tmp_path / "project", symlinks=True)
 
 
-def python(project: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
-    command, env = [sys.executable, *arguments], scratch.environment(project)
-    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, **options)
+def stage(project: Path, name: str, *arguments: str, **options) -> subprocess.CompletedProcess:
+    return run([sys.executable, f"stages/{name}.py", *arguments], project, **options)
 
 
 def error_of(result: subprocess.CompletedProcess) -> str:
@@ -45,24 +45,24 @@ def small_files_only() -> None:
 def test_a_disk_that_is_full_at_a_checkpoint(project):
     scratch.set_params(project, {"checkpoint_seconds": 0})
     weights = (project / "models/gan/0/generator.pt").read_bytes()
-    line = error_of(python(project, "stages/train_gan.py", preexec_fn=small_files_only))
+    line = error_of(stage(project, "train_gan", preexec_fn=small_files_only))
     assert line.startswith("error: .checkpoints/GAN/")
     assert "cannot be written (File too large); make room" in line
     assert (project / "models/gan/0/generator.pt").read_bytes() == weights
     assert not list(project.rglob("*.tmp"))
-    assert python(project, "stages/train_gan.py").returncode == 0
+    assert stage(project, "train_gan").returncode == 0
     assert (project / "models/gan/0/generator.pt").read_bytes() == weights
 
 
 def test_a_disk_that_is_full_at_an_output_leaves_the_training_to_go_on_from(project):
     (project / "models/gan/0/generator.pt").unlink()
     (project / "models/gan/0/generator.pt").mkdir()  # refused even to root, whom permissions do not stop
-    line = error_of(python(project, "stages/train_gan.py"))
+    line = error_of(stage(project, "train_gan"))
     assert line.startswith(
         "error: models/gan/0/generator.pt: cannot be written (Is a directory); make room or give access"
     )
     (project / "models/gan/0/generator.pt").rmdir()
-    again = python(project, "stages/train_gan.py")
+    again = stage(project, "train_gan")
     assert again.returncode == 0
     assert "GAN-0 goes on from epoch 4, batch 0" in again.stderr  # of 3: nothing is left to train
 
@@ -70,7 +70,7 @@ def test_a_disk_that_is_full_at_an_output_leaves_the_training_to_go_on_from(proj
 def test_an_output_directory_that_cannot_be_made(project):
     shutil.rmtree(project / "plots/gan/grids")
     (project / "plots/gan/grids").write_text("not a directory")
-    line = error_of(python(project, "stages/sample_gan.py"))
+    line = error_of(stage(project, "sample_gan"))
     assert line.startswith("error: plots/gan/grids/0000.png: cannot be written (")
 
 
@@ -78,14 +78,14 @@ def test_an_output_directory_that_cannot_be_made(project):
 def test_a_read_only_output_directory(project):
     (project / "plots/gan").chmod(0o555)
     try:
-        line = error_of(python(project, "stages/interpolate_gan.py"))
+        line = error_of(stage(project, "interpolate_gan"))
     finally:
         (project / "plots/gan").chmod(0o755)
     assert "cannot be written (Permission denied)" in line
 
 
 @pytest.mark.parametrize(
-    ("lost", "stage"),
+    ("lost", "arguments"),
     [
         ("plots/sequence/curves/LSTM-5.csv", ["report"]),
         ("models/gan/0/generator.pt", ["interpolate_gan"]),
@@ -93,44 +93,27 @@ def test_a_read_only_output_directory(project):
         ("data/mnist/train.pt", ["train_gan"]),
     ],
 )
-def test_a_missing_input_is_named(project, lost, stage):
+def test_a_missing_input_is_named(project, lost, arguments):
     (project / lost).unlink()
-    assert error_of(python(project, f"stages/{stage[0]}.py", *stage[1:])).startswith(f"error: {lost}: missing; run")
-
-
-class Payload:
-    def __reduce__(self):
-        return (os.mkdir, ("ran",))
+    assert error_of(stage(project, *arguments)).startswith(f"error: {lost}: missing; run")
 
 
 def test_weights_that_are_code_are_refused_and_not_run(project):
-    import torch
-
     path = project / "models/gan/0/generator.pt"
     path.unlink()
-    torch.save({"layers.0.weight": Payload()}, path)
-    line = error_of(python(project, "stages/interpolate_gan.py"))
+    torch.save({"layers.0.weight": Payload(project / "ran")}, path)
+    line = error_of(stage(project, "interpolate_gan"))
     assert line.startswith("error: models/gan/0/generator.pt: not a file of tensors (")
     assert not (project / "ran").exists()
 
 
 def test_a_second_repro_at_the_same_time_is_refused(project):
     scratch.set_params(project, {"gan.epochs": 2000, "gan.snapshot_every": 2000})
-    first = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro", "train_gan"],
-        cwd=project,
-        env=scratch.environment(project),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    repro = [*DVC, "repro", "train_gan"]
+    first = start(repro, project)
     try:
-        deadline = time.monotonic() + 60
-        while not list((project / ".checkpoints").glob("GAN/*/GAN-0-0000.pt")):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        second = python(project, "-m", "dvc", "repro", "train_gan")
+        wait_until(lambda: list((project / ".checkpoints").glob("GAN/*/GAN-0-0000.pt")), seconds=60)
+        second = run(repro, project)
     finally:
         os.killpg(first.pid, signal.SIGKILL)
         first.communicate()
@@ -152,9 +135,8 @@ def test_the_pipeline_ran_without_a_network(serial):
 @pytest.mark.slow
 def test_running_everything_again_changes_no_byte(project):
     before = scratch.contents(project)
-    done = python(project, "-m", "dvc", "repro", "--force")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Running stage") == done.stdout.count("> python") > 10
+    said = dvc(project, "repro", "--force")
+    assert said.count("Running stage") == said.count("> python") > 10
     after = scratch.contents(project)
     assert sorted(after) == sorted(before)
     assert [name for name, content in before.items() if after[name] != content] == []

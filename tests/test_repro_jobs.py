@@ -6,13 +6,12 @@ import runpy
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 import scratch
-from dlreport.config import Params
+from helpers import UP_TO_DATE, is_up_to_date, run, start, wait_until
 
 TOOL = scratch.ROOT / "tools/repro.py"
 
@@ -50,19 +49,12 @@ def command(*options: str) -> list[str]:
     return [sys.executable, str(TOOL), *options]
 
 
-def repro(project: Path, *options: str, **environment: str) -> subprocess.CompletedProcess:
-    env = {**scratch.environment(project), "SLOW": "-", "BROKEN": "-", **environment}
-    return subprocess.run(command(*options), cwd=project, env=env, capture_output=True, text=True)
+def repro(project: Path, *options: str, broken: str = "-") -> subprocess.CompletedProcess:
+    return run(command(*options), project, SLOW="-", BROKEN=broken)
 
 
 def ran(result: subprocess.CompletedProcess) -> list[str]:
     return re.findall(r"^Running stage '(.+)' \(\d+ of \d+\)$", result.stdout, flags=re.MULTILINE)
-
-
-def dvc_finds_nothing_to_do(project: Path) -> bool:
-    status = [sys.executable, "-m", "dvc", "status"]
-    result = subprocess.run(status, cwd=project, env=scratch.environment(project), capture_output=True, text=True)
-    return result.stdout == "Data and pipelines are up to date.\n"
 
 
 @pytest.fixture
@@ -87,15 +79,15 @@ def test_the_whole_pipeline_ends_in_the_bytes_of_a_serial_run(serial, tmp_path):
     found = scratch.contents(project)
     assert sorted(found) == sorted(expected)
     assert [name for name in found if found[name] != expected[name]] == []
-    assert dvc_finds_nothing_to_do(project)
+    assert is_up_to_date(project)
 
     again = repro(project, "--jobs", "2")
-    assert (again.returncode, again.stdout, again.stderr) == (0, "Data and pipelines are up to date.\n", "")
+    assert (again.returncode, again.stdout, again.stderr) == (0, UP_TO_DATE, "")
     assert scratch.contents(project) == expected
 
 
 def test_a_failure_stops_only_what_depends_on_it(project):
-    result = repro(project, "--jobs", "2", BROKEN="train_sequence@LSTM-5")
+    result = repro(project, "--jobs", "2", broken="train_sequence@LSTM-5")
     assert result.returncode == 1
     assert "train_sequence@VanillaRNN-5 | workers: 1\n" in result.stderr
     assert "train_sequence@LSTM-5 | error: no luck\n" in result.stderr
@@ -111,17 +103,13 @@ def test_a_failure_stops_only_what_depends_on_it(project):
     repaired = repro(project, "--jobs", "2")
     assert repaired.returncode == 0, repaired.stderr
     assert ran(repaired) == ["train_sequence@LSTM-5", "compare_sequences"]
-    assert dvc_finds_nothing_to_do(project)
+    assert is_up_to_date(project)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_every_process_in_one_line(project, number):
-    env = {**scratch.environment(project), "SLOW": "check_params"}
-    process = subprocess.Popen(command("--jobs", "2"), cwd=project, env=env, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (pid := project / "pid").is_file() or not pid.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    process, pid = start(command("--jobs", "2"), project, SLOW="check_params", BROKEN="-"), project / "pid"
+    wait_until(lambda: pid.is_file() and pid.read_text(), seconds=60)
     process.send_signal(number)
     lines = process.communicate(timeout=60)[1].splitlines()
     assert process.returncode == 128 + number
@@ -156,17 +144,16 @@ def test_a_bad_dvc_yaml_is_one_line(project):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # DVC's own
-def test_longest_first_and_slots_kept_for_the_gan(monkeypatch, repository, params: Params):
-    monkeypatch.chdir(repository)
+def test_longest_first_and_slots_kept_for_the_gan(monkeypatch, tmp_path):
+    project, lengths = tmp_path / "project", [20, 15, 10, 5]
+    scratch.make(project, {"sequence.lengths": lengths[::-1], "longer.length": 10})
+    monkeypatch.chdir(project)
     new_pipeline = runpy.run_path(str(TOOL))["Pipeline"]
-    lengths = sorted(params.sequence.lengths, reverse=True)
     cells = [f"train_sequence@{model}-{length}" for model in ("LSTM", "VanillaRNN") for length in lengths]
-
-    lstm = len(lengths)
 
     two = new_pipeline(jobs=2)
     judge = ["train_classifier", "judge_gan"]
-    first = ["check_params", "prepare_mnist", "train_gan", *judge, *cells[:lstm], "train_longer", *cells[lstm:]]
+    first = ["check_params", "prepare_mnist", "train_gan", *judge, *cells[:4], "train_longer", *cells[4:]]
     assert two.waiting[: len(first)] == first
     assert two.waiting[-1] == "report"
     assert not any("studies/" in name for name in two.stages)  # their dvc.yaml is in the graph, but not to be run

@@ -51,10 +51,16 @@ def test_draws_stay_what_they_were_on_every_platform():
 
 
 def test_all_streams_of_the_pipeline_have_seeds_of_their_own(params):
+    """The trainings of longer and of the ablation have those of their cell, by design."""
     cells = [str(Cell(*cell)) for cell in product(params.sequence.models, params.sequence.lengths)]
-    uses = ["init", "data", "test", "test-report"]
+    uses = ["init", "data", "test", "test-report", "gradients"]
     used = [("sequence", *name) for name in product(cells, range(5), uses)]
     used += [("gan", "init", "generator"), ("gan", "init", "discriminator")]
-    used += [("gan", use) for use in ("order", "noise", "grid")]
+    used += [("gan", use) for use in ("order", "noise", "grid", "pairs")]
+    judged = ["generator 0", "average 0", "training images"]
+    used += [("quality", "latents", repeat) for repeat in range(5)]
+    used += [name for images in judged for name in (("quality", "kid", images), ("two-sample", images, "halves"))]
+    classifiers = ["classifier", *(f"two-sample {images}" for images in judged)]
+    used += product(classifiers, ("init", "order"))
     seeds = {name: stream(params.seed, *name).initial_seed() for name in used}
-    assert len(set(seeds.values())) == len(used) == 8 * 5 * 4 + 5
+    assert len(set(seeds.values())) == len(used) == 8 * 5 * 5 + 6 + 5 + 6 + 8

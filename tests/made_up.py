@@ -1,0 +1,150 @@
+"""Made-up results: training curves, and all that the report is written from."""
+
+import numpy as np
+import pandas as pd
+
+from dlreport.config import Params
+from dlreport.evaluation.comparison import comparison_table
+from dlreport.io import read_yaml
+from dlreport.report.context import Results, build
+from dlreport.report.render import markdown
+from scratch import ROOT
+
+STEPS = np.arange(99, 50_000, 100)  # the last of each window
+
+
+def wave(spread: float) -> np.ndarray:
+    """By window, up and down by turns."""
+    return spread * np.where(np.arange(len(STEPS)) % 2, 1, -1)
+
+
+def curve(steps: np.ndarray, *runs: tuple[np.ndarray, np.ndarray], extremes: float = 0.0) -> pd.DataFrame:
+    """A row per replicate and window, from each run's accuracy and loss; its steps' extremes are that far from them."""
+    tables = []
+    for replicate, run in enumerate(runs):
+        table = {"replicate": replicate, "step": steps}
+        for name, mean in zip(("accuracy", "loss"), run, strict=True):
+            table |= {f"{name}_mean": mean, f"{name}_min": mean - extremes, f"{name}_max": mean + extremes}
+        tables.append(pd.DataFrame(table))
+    return pd.concat(tables, ignore_index=True)
+
+
+def one_run(accuracy: float, reached: int, spread: float = 0.001) -> pd.DataFrame:
+    """At chance until `reached`, then around `accuracy`."""
+    loss = np.where(reached > STEPS, 2.3, 2.3 * (1 - accuracy))
+    loss[0] = 16
+    return curve(STEPS, (np.where(reached > STEPS, 0.1, accuracy) + wave(spread), loss))
+
+
+AS_PUBLISHED = {
+    ("VanillaRNN", 5): (0.999, 3000, 0.004),
+    ("VanillaRNN", 10): (0.8, 20000, 0.02),
+    ("VanillaRNN", 15): (0.12, 0, 0.01),
+    ("VanillaRNN", 20): (0.1, 0, 0.01),
+    ("LSTM", 5): (1.0, 500, 0.0),
+    ("LSTM", 10): (1.0, 1500, 0.0),
+    ("LSTM", 15): (0.9997, 4000, 0.0),
+    ("LSTM", 20): (0.9995, 13000, 0.0),
+}
+
+WALK = {
+    "largest_step_share": 0.2,
+    "largest_step_share_features": 0.3,
+    "digit_changes": 1,
+    "least_confidence": 0.8,
+}
+
+
+def quality(name: str, **values: float) -> dict[str, float | str]:
+    shares = ("precision", "recall", "density", "coverage", "unsure", "digits_total_variation")
+    return {
+        "images": name,
+        "replicate": 0,
+        **dict.fromkeys(shares, 0.5),
+        **{"fid": 7.0, "fid_sd": 0.1, "kid": 0.01, "digits_missing": 0, "near_training": 0.01},
+        **{"two_sample_accuracy": 0.5, "two_sample_low": 0.49, "two_sample_high": 0.51},
+        **values,
+    }
+
+
+def ablation(as_reported: int, adam: int) -> pd.DataFrame:
+    """Two variants at three lengths, always at the optimum or never."""
+    rows = [
+        {"variant": variant, "length": length, "replicate": 0, "test_accuracy": float(solved), "solved": solved}
+        | {"reached": 300.0 if solved or length == 20 else np.nan}
+        for variant, solved in (("as_reported", as_reported), ("adam", adam))
+        for length in (10, 15, 20)
+    ]
+    return pd.DataFrame(rows)
+
+
+def results(cells: dict[tuple[str, int], tuple[float, int, float]] = AS_PUBLISHED, courses=(1, -1)) -> Results:
+    """Results of cells that reach an accuracy by a step with a spread, and losses whose trends have these signs."""
+    published = read_yaml(ROOT / "published.yaml")
+    replicates = {
+        cell: pd.DataFrame(
+            {
+                "train_accuracy_mean": [accuracy],
+                "test_accuracy": [accuracy],
+                "test_accuracy_report_batch": [accuracy],
+                "solved": [int(accuracy >= 0.99)],
+                "test_sequences": [10240],
+            }
+        )
+        for cell, (accuracy, _, _) in cells.items()
+    }
+    epochs = np.arange(1, 251)
+    turns = np.interp(epochs, [1, 10, 60], [1.2, 0.6, 1.0])  # falls, then rises
+    return Results(
+        machine={"cpu": "a processor"},
+        published=published,
+        comparison=comparison_table(replicates, published["sequence"], 0.95),
+        curves={f"{model}-{length}": one_run(*how) for (model, length), how in cells.items()},
+        gan_metrics={
+            "training_images": 60000,
+            "discriminator_loss": 1.0,
+            "generator_loss": 1.0,
+        },
+        gan_losses=pd.DataFrame(
+            {
+                "replicate": 0,
+                "epoch": epochs,
+                "discriminator": turns - courses[0] * 0.001 * np.maximum(epochs - 60, 0),
+                "generator": 2 - turns - courses[1] * 0.001 * np.maximum(epochs - 60, 0),
+            }
+        ),
+        gan_layers=pd.DataFrame(
+            {"network": ["generator", "discriminator"], "layer": ["A()", "B()"], "parameters": [1, 2]}
+        ),
+        grid_epochs=[0, 20, 250],
+        interpolation=WALK,
+        walk=pd.DataFrame({"digit": [9, 9, 4]}),
+        classifier={"test_accuracy": 0.9935},
+        quality=pd.DataFrame([quality(name) for name in ("generator", "average", "training images")]),
+        quality_by_epoch=pd.DataFrame({"replicate": 0, "epoch": [0, 100, 250], "fid": [300.0, 9.0, 7.0]}),
+        claims=pd.DataFrame(
+            [
+                {"claim": claim, "statement": "so", "test": "thus", "why": "as", "verdict": verdict, "evidence": "that"}
+                for claim, verdict in ((0, "supported"), (2, "not supported"), (2, "supported"))
+            ]
+        ),
+        longer=pd.DataFrame({"train_accuracy_mean": [0.99, 0.8], "test_accuracy": [0.99, 0.995], "solved": [1, 0]}),
+        longer_curve=pd.concat([one_run(1.0, 9_000).assign(replicate=k) for k in range(2)]),
+        ablation=ablation(0, 1),
+        frontier=pd.DataFrame(
+            {"model": ["VanillaRNN", "VanillaRNN", "LSTM"], "hidden_dim": 64, "clip": ["off", "effective", "off"]}
+            | {"initialisation": ["as_reported", "orthogonal", "as_reported"], "longest": [10, 50, 20]}
+        ),
+        study={"solved_at": 0.98, "lengths": [10, 20, 50]},
+        gradients=pd.DataFrame(
+            {"model": ["VanillaRNN"] * 2 + ["LSTM"] * 2, "length": 20, "replicate": 0, "when": "end", "t": [1, 19] * 2}
+            | {"gradient": [1e-6, 1] * 2, "gradient_cell": [np.nan] * 2 + [0.5, 1], "saturated_tanh": 0.6}
+            | {"gradient_median": [1e-5, 1, 0.4, 1]}
+            | {"saturated_gates": 0.4, "frozen_gates_accuracy": 0.2}
+        ),
+    )
+
+
+def report(params: Params, results: Results) -> str:
+    """As Markdown."""
+    return markdown(build(params, results))

@@ -1,0 +1,183 @@
+"""The GAN's training: its epochs, what it keeps, and one epoch in its plain form."""
+
+import copy
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from dlreport.config import Gan
+from dlreport.data.images import normalise
+from dlreport.errors import UserError
+from dlreport.models.gan import Discriminator, Generator
+from dlreport.streams import stream
+from dlreport.training.gan import train_gan
+from dlreport.training.gan_engines import AutogradGan, NativeGan
+from helpers import tiny_gan
+
+SEED = 11
+
+
+@pytest.fixture
+def tiny(params) -> Gan:
+    return tiny_gan(params)
+
+
+def train(pixels, settings, seed=SEED, keep=lambda epoch, weights: None, replicate=0):
+    return train_gan(pixels, settings, seed, replicate, "cpu", "fp32", 1, keep)
+
+
+def weights(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {key: value.clone() for key, value in network.state_dict().items()}
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def untrained() -> tuple[Generator, Discriminator]:
+    """As a training of this seed begins."""
+    return (
+        Generator(4, stream(SEED, "gan", "init", "generator")),
+        Discriminator(stream(SEED, "gan", "init", "discriminator")),
+    )
+
+
+@given(st.integers(1, 500), st.integers(1, 600))
+def test_snapshots_are_at_0_every_nth_and_the_last_epoch(epochs, every):
+    settings = Gan.model_construct(epochs=epochs, snapshot_every=every)
+    kept = settings.snapshot_epochs()
+    assert kept == sorted(set(kept))
+    assert kept[0] == 0
+    assert kept[-1] == epochs
+    assert set(kept) - {epochs} == {epoch for epoch in range(epochs) if epoch % every == 0}
+
+
+def test_keep_is_called_at_each_snapshot_epoch_with_that_epochs_generator(digits, tiny):
+    kept = {}
+    settings = tiny.model_copy(update={"epochs": 3, "snapshot_every": 2})
+    generator, *_, losses = train(digits[:20], settings, keep=lambda epoch, w: kept.update({epoch: copy.deepcopy(w)}))
+    assert list(kept) == settings.snapshot_epochs() == [0, 2, 3]
+    assert same(kept[0], weights(untrained()[0]))
+    assert not same(kept[0], kept[2])
+    assert not same(kept[2], kept[3])
+    assert same(kept[3], weights(generator))
+    assert {name: len(values) for name, values in losses.items()} == {"discriminator": 3, "generator": 3}
+    shorter, *_ = train(digits[:20], settings.model_copy(update={"epochs": 2}))
+    assert same(kept[2], weights(shorter))
+
+
+def test_a_replicate_is_the_run_of_a_later_seed(digits, tiny):
+    replicate, run = train(digits[:20], tiny, replicate=1), train(digits[:20], tiny, seed=SEED + 1)
+    assert same(weights(replicate.generator), weights(run.generator))
+    assert replicate.losses == run.losses
+
+
+def test_same_seed_gives_the_same_weights_and_losses(digits, tiny):
+    first, again, other = train(digits[:20], tiny), train(digits[:20], tiny), train(digits[:20], tiny, seed=SEED + 1)
+    for network in (0, 1, 2):
+        assert same(weights(first[network]), weights(again[network]))
+        assert not same(weights(first[network]), weights(other[network]))
+    assert first.losses == again.losses != other.losses
+
+
+def test_the_average_is_of_every_nth_iterations_weights_and_changes_no_training(digits, tiny):
+    def run(epochs: int, **average):
+        changes = {"epochs": epochs, "batch_size": 10, "average": tiny.average.model_copy(update=average)}
+        return train(digits[:40], tiny.model_copy(update=changes))
+
+    first, second = (weights(run(epochs, every=3, decay=0.5).generator) for epochs in (1, 2))  # iterations 4 and 8
+    averaged = run(2, every=4, decay=0.75)
+    assert same(weights(averaged.generator), second)
+    for name, value in weights(averaged.average).items():
+        if not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(value, 0.75 * first[name] + 0.25 * second[name], rtol=1e-5, atol=1e-6)
+
+
+def test_training_leaves_the_global_random_state(digits, tiny):
+    before = torch.get_rng_state()
+    train(digits[:20], tiny)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_each_epoch_uses_every_image_once_in_a_new_order_with_the_smaller_batch_last(digits, tiny, monkeypatch):
+    batches = []
+
+    def record(step):
+        def recording(self, real):
+            batches.append(real)
+            return step(self, real)
+
+        return recording
+
+    for engine in (NativeGan, AutogradGan):  # whichever there is
+        monkeypatch.setattr(engine, "step", record(engine.step))
+    train(digits[:40], tiny)
+
+    assert [len(batch) for batch in batches] == [16, 16, 8, 16, 16, 8]
+    epochs = torch.cat(batches[:3]), torch.cat(batches[3:])
+    for epoch in epochs:
+        assert torch.equal(torch.unique(epoch, dim=0), torch.unique(normalise(digits[:40]), dim=0))
+    assert not torch.equal(*epochs)
+
+
+@pytest.mark.parametrize(("images", "batch_size"), [(33, 16), (17, 16), (1, 16)])
+def test_a_batch_size_that_leaves_one_image_is_refused(digits, tiny, images, batch_size):
+    with pytest.raises(UserError, match=rf"^gan\.batch_size: {batch_size} leaves one image of {images} "):
+        train(digits[:images], tiny.model_copy(update={"batch_size": batch_size}))
+
+
+def test_a_loss_that_is_not_finite_ends_training_naming_the_epoch(digits, tiny):
+    with pytest.raises(UserError, match=r"finite in epoch 1, batch 1; lower gan\.learning_rate"):
+        train(digits[:40], tiny.model_copy(update={"learning_rate": 1e38}))
+
+
+def plain_epoch(pixels: torch.Tensor, settings: Gan) -> tuple[Generator, Discriminator, list[float], list[float]]:
+    """One epoch as the report tells it: BCE on probabilities, two passes through D, plain Adam."""
+    generator, discriminator = untrained()
+    options = {"lr": settings.learning_rate, "betas": tuple(settings.betas), "foreach": False, "fused": False}
+    generator_adam = torch.optim.Adam(generator.parameters(), **options)
+    discriminator_adam = torch.optim.Adam(discriminator.parameters(), **options)
+    order, noise = stream(SEED, "gan", "order"), stream(SEED, "gan", "noise")
+    images = (pixels.reshape(-1, 784) / 255 - 0.5) / 0.5
+    criterion = nn.BCELoss()
+    d_losses, g_losses = [], []
+    for batch in torch.randperm(len(images), generator=order).split(settings.batch_size):
+        real = images[batch]
+        ones, zeros = torch.ones(len(real)), torch.zeros(len(real))
+
+        fake = generator(torch.randn(len(real), settings.latent_dim, generator=noise)).detach()
+        d_loss = criterion(discriminator(real), ones) + criterion(discriminator(fake), zeros)
+        discriminator_adam.zero_grad()
+        d_loss.backward()
+        discriminator_adam.step()
+
+        fake = generator(torch.randn(len(real), settings.latent_dim, generator=noise))
+        g_loss = criterion(discriminator(fake), ones)
+        generator_adam.zero_grad()
+        g_loss.backward()
+        generator_adam.step()
+        d_losses.append(d_loss.item())
+        g_losses.append(g_loss.item())
+    return generator, discriminator, d_losses, g_losses
+
+
+def test_one_epoch_agrees_with_its_plain_form(digits, tiny):
+    settings = tiny.model_copy(update={"epochs": 1})
+    generator, discriminator, d_losses, g_losses = plain_epoch(digits[:40], settings)
+    ours = train(digits[:40], settings)
+
+    assert ours.losses["discriminator"] == pytest.approx([math.fsum(d_losses) / 3], rel=1e-5)
+    assert ours.losses["generator"] == pytest.approx([math.fsum(g_losses) / 3], rel=1e-5)
+    # BatchNorm subtracts the bias before it again: its gradient is rounding, which Adam makes steps of the full rate.
+    moved_by_rounding = {"layers.2.bias", "layers.5.bias", "layers.8.bias"}
+    for mine, plain, start in zip(ours[:2], (generator, discriminator), untrained(), strict=True):
+        for key, value in plain.state_dict().items():
+            difference, moved = mine.state_dict()[key] - value, value - start.state_dict()[key]
+            if isinstance(mine, Generator) and key in moved_by_rounding:
+                assert difference.abs().max() < 2 * 3 * settings.learning_rate, key
+            else:
+                assert difference.double().norm() <= 5e-3 * moved.double().norm(), key

@@ -1,0 +1,86 @@
+"""The training stages as processes: what a signal and a kill leave, and that the next run goes on from there."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+import helpers
+import scratch
+from helpers import needs_native
+
+STAGES = {
+    "LSTM-5": (["stages/train_sequence.py", "--model", "LSTM", "--length", "5"], "models/sequence/LSTM-5.pt"),
+    "GAN": (["stages/train_gan.py"], "models/gan/0/generator.pt"),
+}
+
+
+@pytest.fixture(scope="module")
+def project(serial, tmp_path_factory) -> Path:
+    """A tiny copy whose trainings last some seconds, of two replicates in two processes."""
+    target = tmp_path_factory.mktemp("signals") / "project"
+    longer = {"sequence.steps": 20_000, "sequence.log_every": 200, "sequence.replicates": 2, "gan.epochs": 200}
+    scratch.make(target, longer)
+    (target / "data").mkdir()
+    (target / "data/mnist").symlink_to(serial[0] / "data/mnist")
+    return target
+
+
+def start(project: Path, name: str) -> tuple[subprocess.Popen, str]:
+    """The stage's process, when it has trained for a moment, and what it has said until then."""
+    workers = "2" if name == "LSTM-5" else "1"
+    process = helpers.start([sys.executable, *STAGES[name][0]], project, DLREPORT_WORKERS=workers)
+    said = ""
+    while not re.search(r"step [1-9]\d* loss|epoch \d+ discriminator", said):
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    return process, said
+
+
+def finish(project: Path, name: str) -> None:
+    """Run the stage again, to its end."""
+    process, said = start(project, name)
+    said += process.communicate()[1]
+    assert process.returncode == 0, said
+    assert "goes on from" in said
+    weights = project / STAGES[name][1]
+    assert weights.exists()
+    assert not list((project / ".checkpoints").glob("*/*"))
+    weights.unlink()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_that_gets_a_signal_says_how_to_go_on_and_does(project, name, number):
+    process, said = start(project, name)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as from a terminal
+    else:
+        process.send_signal(number)
+    said += process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + number
+    last = said.splitlines()[-1]
+    assert re.fullmatch(rf"stopped: {name[:3]}.*, is saved; run `dvc repro` to go on from there", last)
+    assert "Traceback" not in said
+    assert not (project / STAGES[name][1]).exists()
+    if number == signal.SIGTERM:
+        finish(project, name)
+
+
+@needs_native("fp32")  # autograd's is one process for all replicates
+def test_a_killed_worker_process_is_one_line(project):
+    process, said = start(project, "LSTM-5")
+    workers = [child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+    workers[0].kill()
+    said += process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    (line,) = [line for line in said.splitlines() if line.startswith("error: ")]  # Python counts what it left, after it
+    assert line == "error: LSTM-5: a training process was killed, as for want of memory; run it again"
+    assert "Traceback" not in said
+    finish(project, "LSTM-5")

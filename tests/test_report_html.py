@@ -1,0 +1,102 @@
+"""The report as a page, of made-up results: what is inside it, and the generator that it draws with."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+
+import made_up
+from dlreport.models.gan import Generator
+from dlreport.report.explorer import encode, fold
+from dlreport.report.render import EXPLORER, page
+from helpers import seeded
+
+
+@pytest.fixture
+def report(params) -> str:
+    return made_up.report(params, made_up.results())
+
+
+def test_the_page_has_formulas_and_pictures_inside(report):
+    pictures = []
+    html = page(report, lambda source: pictures.append(source) or b"picture")
+    assert pictures == re.findall(r"!\[.+?\]\((.+?)\)", report)
+    assert html.count('src="data:image/png;base64,cGljdHVyZQ=="') == len(pictures)
+    assert html.count("<math") == report.count("$$") // 2 + len(re.findall(r"(?<!\$)\$[^$]+\$(?!\$)", report))
+    assert "$" not in html
+    assert "<title>Palindromes by VanillaRNN and LSTM, and a GAN on MNIST: the 2023 report, reproduced</title>" in html
+    assert "&lt;table" not in html
+    assert "<td>VanillaRNN</td>" in html
+
+
+class Elements(HTMLParser):
+    """The start tags of a page, in order: (name, attributes)."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def attribute(self, tag: str, name: str) -> list[str | None]:
+        return [values[name] for found, values in self.found if found == tag and name in values]
+
+
+def test_the_contents_lead_to_every_heading(report):
+    elements = Elements(page(report, lambda _: b""))
+    anchors = [anchor for level in ("h2", "h3") for anchor in elements.attribute(level, "id")]
+    assert len(anchors) == len(set(anchors)) == len(re.findall("^##", report, flags=re.MULTILINE))
+    assert sorted(elements.attribute("a", "href")) == sorted(["#text", *(f"#{anchor}" for anchor in anchors)])
+
+
+def test_every_picture_says_what_it_shows(report):
+    alts = re.findall(r"!\[(.*?)\]", report)
+    assert all(len(alt.split()) >= 5 for alt in alts), alts
+    assert len(alts) == len(set(alts))
+    assert Elements(page(report, lambda _: b"")).attribute("img", "alt") == [*alts, ""]  # the viewer's, which JS fills
+
+
+def test_the_explorer_is_in_the_page_of_a_generator_only(report):
+    assert report.count(EXPLORER) == 1
+    for generator, times in ((None, 0), ({"widths": [1, 2], "slope": 0.2, "weights": "AAA="}, 1)):
+        html = page(report, lambda _: b"", generator)
+        assert "explorer --" not in html
+        assert html.count('<form id="explorer"') == html.count('{"slope": 0.2, "weights": "AAA="') == times
+
+
+@pytest.fixture
+def generator() -> Generator:
+    """Weights and running statistics that BatchNorm does not leave as they are."""
+    stream = seeded(3)
+    generator = Generator(6, stream)
+    for name, values in generator.state_dict().items():
+        if name.endswith(("weight", "bias", "running_mean")):
+            values += 0.1 * torch.randn(values.shape, generator=stream)
+        elif name.endswith("running_var"):
+            values.uniform_(0.1, 3, generator=stream)
+    return generator.eval()
+
+
+@torch.no_grad()
+def test_folded_layers_compute_what_the_generator_does(generator):
+    latents = torch.randn(20, 6, generator=seeded(4))
+    images = latents.double()
+    *hidden, last = fold(generator)
+    for weight, bias in hidden:
+        images = torch.nn.functional.leaky_relu(images @ weight.T + bias, 0.2)
+    images = torch.tanh(images @ last[0].T + last[1])
+    torch.testing.assert_close(images, generator.double()(latents.double()), rtol=0, atol=1e-12)
+
+
+def test_encoded_layers_are_the_folded_ones_in_half_precision(generator):
+    layers = fold(generator)
+    encoded = encode(layers)
+    assert (encoded["widths"], encoded["slope"]) == ([6, 128, 256, 512, 1024, 784], 0.2)
+    numbers = np.frombuffer(base64.b64decode(encoded["weights"]), "<f2")
+    expected = np.concatenate([part.numpy().ravel() for layer in layers for part in layer])
+    np.testing.assert_array_equal(numbers, expected.astype(np.float16))

@@ -1,0 +1,125 @@
+"""A training that is ended anywhere goes on to the same bits, by either engine."""
+
+import copy
+import logging
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from dlreport.errors import Interrupted
+from dlreport.training import checkpoint as module
+from dlreport.training import gan as gan_module
+from dlreport.training import gan_engines
+from dlreport.training import sequence as sequence_module
+from dlreport.training.checkpoint import Checkpoint, Checkpoints
+from dlreport.training.gan import train_gan
+from dlreport.training.sequence import Cell, train_replicates
+from helpers import needs_native, tiny_gan
+
+
+class Killed(BaseException):
+    """In place of SIGKILL: no handler of the code under test sees it."""
+
+
+@pytest.fixture
+def kill_after(monkeypatch):
+    """kill_after(n): the n-th save of a checkpoint, once it is done, is the last thing that happens."""
+    save = Checkpoint.save
+
+    def arm(count: int) -> None:
+        saved = []
+
+        def save_and_die(self, state) -> None:
+            save(self, state)
+            saved.append(self)
+            if len(saved) == count:
+                monkeypatch.setattr(Checkpoint, "save", save)
+                raise Killed
+
+        monkeypatch.setattr(Checkpoint, "save", save_and_die)
+
+    return arm
+
+
+@pytest.fixture(params=[pytest.param("native", marks=needs_native("fp32")), "autograd"])
+def engine(request, monkeypatch) -> str:
+    if request.param == "autograd":
+        for where in (sequence_module, gan_module, gan_engines):
+            monkeypatch.setattr(where, "native_engine", lambda device, precision: False)
+    return request.param
+
+
+@pytest.fixture
+def sequence(params):
+    tiny = {"hidden_dim": 8, "steps": 700, "batch_size": 64, "log_every": 700, "replicates": 2}  # blocks of 128 steps
+    return params.sequence.model_copy(update=tiny)
+
+
+@pytest.fixture
+def gan(params):
+    return tiny_gan(params, epochs=4, snapshot_every=2)
+
+
+@pytest.mark.parametrize("model", ["VanillaRNN", "LSTM"])
+@pytest.mark.parametrize("saves", [1, 4, 6, 8])  # of six a replicate: in the first, at its end, in the second
+def test_a_killed_sequence_training_ends_in_the_same_bits(tmp_path, sequence, engine, kill_after, model, saves):
+    def train(checkpoints: Checkpoints):
+        return train_replicates(Cell(model, 4), sequence, 5, "cpu", "fp32", 1, checkpoints)
+
+    saves = min(saves, 5) if engine == "autograd" else saves  # both replicates in one training
+    expected = train(Checkpoints())
+    kill_after(saves)
+    with pytest.raises(Killed):
+        train(Checkpoints(tmp_path, seconds=0))
+    found = train(Checkpoints(tmp_path, seconds=0))
+    for run, other in zip(expected, found, strict=True):
+        assert np.array_equal(run.loss, other.loss)
+        assert np.array_equal(run.accuracy, other.accuracy)
+        for ours, theirs in ((run.weights, other.weights), (run.halfway, other.halfway)):
+            assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("saves", [1, 2, 4, 9, 13])  # of three an epoch, and one for each kept generator
+def test_a_killed_gan_ends_in_the_same_bits(tmp_path, digits, gan, engine, kill_after, saves):
+    def train(checkpoints: Checkpoints):
+        kept = {}
+        *networks, losses = train_gan(
+            *(digits[:40], gan, 5, 0, "cpu", "fp32", 1),
+            lambda epoch, weights: kept.update({epoch: copy.deepcopy(weights)}),
+            checkpoints,
+        )
+        return {**kept, **{f"network {k}": network.state_dict() for k, network in enumerate(networks)}}, losses
+
+    expected, losses = train(Checkpoints())
+    kill_after(saves)
+    with pytest.raises(Killed):
+        train(Checkpoints(tmp_path, seconds=0))
+    found, losses_again = train(Checkpoints(tmp_path, seconds=0))
+    assert losses_again == losses
+    assert sorted(found, key=str) == sorted(expected, key=str)
+    assert all(torch.equal(found[key][name], value) for key, part in expected.items() for name, value in part.items())
+
+
+def test_a_gan_whose_kept_generator_is_lost_starts_again(tmp_path, digits, gan, kill_after, caplog):
+    def train(checkpoints: Checkpoints):
+        return train_gan(digits[:40], gan, 5, 0, "cpu", "fp32", 1, lambda *_: None, checkpoints).losses
+
+    kill_after(8)
+    with pytest.raises(Killed):
+        train(Checkpoints(tmp_path, seconds=0))
+    kept = tmp_path / "GAN-0-0000.pt"
+    assert kept.exists()
+    kept.write_bytes(b"no")
+    with caplog.at_level(logging.INFO, logger="dlreport"):
+        assert train(Checkpoints(tmp_path, seconds=0)) == train(Checkpoints())
+    assert f"checkpoint {kept}: damaged" in caplog.text
+    assert "goes on from" not in caplog.text
+
+
+def test_a_signal_saves_and_stops(tmp_path, sequence, monkeypatch):
+    monkeypatch.setattr(module, "_asked_to_stop", [signal.SIGTERM])
+    with pytest.raises(Interrupted, match=r"LSTM-4 replicate 0, step 128 of 700, is saved; run `dvc repro` to go on"):
+        train_replicates(Cell("LSTM", 4), sequence, 5, "cpu", "fp32", 1, Checkpoints(tmp_path, seconds=1000))
+    assert (tmp_path / "LSTM-4-replicate-0.pt").exists()

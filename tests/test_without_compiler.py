@@ -1,0 +1,31 @@
+"""Where there is no C compiler: autograd trains, as a line of the log says."""
+
+import json
+import sys
+
+import pytest
+
+import scratch
+from helpers import output_of, run
+
+STAGE = ("--model", "LSTM", "--length", "3")
+
+
+@pytest.mark.parametrize(("compiler", "reason"), [("no-such-cc", "no C compiler"), ("false", "false failed")])
+def test_a_missing_or_broken_compiler_is_a_reason_not_an_error(repository, compiler, reason):
+    script = 'from dlreport import native; print(native.why_unavailable("fp32"))'
+    assert output_of([sys.executable, "-c", script], repository, CC=compiler).startswith(reason)
+
+
+def test_a_sequence_model_learns_and_is_tested_without_a_compiler(tmp_path):
+    project = tmp_path / "project"
+    learning = {"sequence.steps": 600, "sequence.average_from": 500, "sequence.learning_rate": 0.01}
+    scratch.make(project, {**learning, "sequence.lengths": [3]})
+    training = run([sys.executable, "stages/train_sequence.py", *STAGE], project, CC="no-such-cc")
+    assert training.returncode == 0, training.stderr
+    assert "no C compiler" in training.stderr
+    assert "training by autograd, several times slower" in training.stderr
+    output_of([sys.executable, "stages/evaluate_sequence.py", *STAGE], project, CC="no-such-cc")
+    metrics = json.loads((project / "metrics/sequence/LSTM-3.json").read_text())
+    assert metrics["train_accuracy_mean"] > 0.9  # a guess is right in 0.1
+    assert metrics["test_accuracy"] > 0.9
