@@ -5,6 +5,7 @@ import pytest
 
 from dlreport.training.gan import train_gan
 from dlreport.training.sequence import Cell, train_replicates
+from helpers import needs_native
 
 SEQUENCE = {
     "VanillaRNN-5": [16.715, 9.7121, 9.6222, 8.2228, 6.7076],
@@ -12,10 +13,12 @@ SEQUENCE = {
     "LSTM-5": [7.87, 5.9156, 4.8362, 3.9955, 3.1762],
     "LSTM-20": [7.3033, 6.6203, 6.8839, 6.1846, 6.9936],
 }
+# From N(0, 1) a rounding grows from one time step to the next: at length 20 these are the native engine's own.
+LONG = [pytest.param(cell, marks=needs_native("fp32")) for cell in ("VanillaRNN-20", "LSTM-20")]
 GAN = [1.2872, 1.129, 1.1472, 0.65861, 0.54328, 0.52476]  # by epoch: discriminator, then generator
 
 
-@pytest.mark.parametrize("cell", SEQUENCE)
+@pytest.mark.parametrize("cell", ["VanillaRNN-5", "LSTM-5", *LONG])
 def test_first_losses_of_a_sequence_model(params, cell):
     model, length = cell.split("-")
     settings = params.sequence.model_copy(update={"steps": 5, "replicates": 1})
