@@ -182,14 +182,6 @@ def test_another_number_of_gan_epochs_reruns_no_sequence_stage(project):
     assert "2 epochs of Adam" in (project / "report/report.md").read_text()
 
 
-def test_another_test_trains_nothing(project):
-    scratch.set_params(project, {"sequence.test.report_sequences": 64})
-    ran = repro(project)
-    evaluations = {name for name in sequence_stages(5) | ablation_stages() if name.startswith("evaluate")}
-    collectors = {"evaluate_longer", "compare_ablation", "compare_sequences"}
-    assert set(ran) - evaluations == {"check_params", *collectors, "check_claims", "report"}
-
-
 def test_a_new_length_trains_that_length_alone(project):
     scratch.set_params(project, {"sequence.lengths": [5, 4]})
     ran = repro(project)
