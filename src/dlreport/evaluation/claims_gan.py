@@ -1,9 +1,7 @@
 """Claims 5 to 7, of the GAN. Report, part 2, "Claims made in the text"."""
 
-import numpy as np
-
 from dlreport.evaluation.curves import loss_course
-from dlreport.evaluation.evidence import LATER, Evidence, Found
+from dlreport.evaluation.evidence import LATER, Evidence, Found, fifths
 from dlreport.evaluation.thresholds import JUMP
 from dlreport.evaluation.verdicts import UNDECIDED, Outcome, holds
 
@@ -57,8 +55,7 @@ def losses(e: Evidence) -> Found:
             "less could be noise; one training decides",
             holds(away > 0 and again >= away / 2, f"{course.first:.3f}, {turn}, {back}"),
         )
-    late = means[len(means) // 2 :]
-    blocks = late.groupby(np.arange(len(late)) * 5 // len(late)).mean()
+    blocks = fifths(means[len(means) // 2 :])
     for name, sign, word in (("discriminator", -1, "declines"), ("generator", 1, "rises")):
         steps = sign * blocks[name].diff().dropna()
         yield (

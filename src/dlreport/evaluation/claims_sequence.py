@@ -2,11 +2,10 @@
 
 from math import inf
 
-import numpy as np
 import pandas as pd
 
 from dlreport.evaluation.curves import CONVERGED, RETAINED, carried, first_over_last, knee, late_fall, late_gain
-from dlreport.evaluation.evidence import LATER, Evidence, Found, reached
+from dlreport.evaluation.evidence import LATER, Evidence, Found, fifths, reached
 from dlreport.evaluation.verdicts import Outcome, another_run, between, less, most, rising
 
 EARLY = 0.1  # of the training: "within few steps", "quickly"
@@ -124,9 +123,8 @@ def length_10(e: Evidence) -> Found:
 
 def _rises(curve: pd.DataFrame, start: int) -> bool:
     """Whether one replicate's accuracy does from fifth to fifth of the steps from `start` on."""
-    late = curve.loc[curve["step"] >= start, "accuracy_mean"]
-    fifths = late.groupby(np.arange(len(late)) * 5 // len(late)).mean()
-    return bool((fifths.diff().dropna() > 0).all())
+    means = fifths(curve.loc[curve["step"] >= start, "accuracy_mean"])
+    return bool((means.diff().dropna() > 0).all())
 
 
 def lengths_15_and_20(e: Evidence) -> Found:
