@@ -18,8 +18,8 @@ $(READY): requirements.txt pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(RAY_READY): $(READY) studies/frontier/requirements.txt
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r studies/frontier/requirements.txt
+$(RAY_READY): $(READY) requirements-ray.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-ray.txt
 	@touch $@
 
 setup: $(READY)  ## make the virtual environment .venv with the pinned versions
@@ -28,13 +28,13 @@ repro: $(READY)  ## reproduce the whole report: runs what is out of date; with J
 	@python stages/check_params.py
 	$(if $(JOBS),python tools/repro.py --jobs '$(JOBS)',dvc repro)
 
-frontier: $(RAY_READY)  ## the study of how long each model remembers, apart from the report; installs Ray (70 MB)
+frontier: $(READY)  ## the study of how long each model remembers, apart from the report
 	dvc repro studies/frontier/dvc.yaml
 
 test: $(READY)  ## run the tests, but for the slow ones
 	pytest
 
-test-slow: $(RAY_READY)  ## run the slow tests: kills at random, experiments, remotes, a browser, a cluster
+test-slow: $(RAY_READY)  ## run the slow tests: kills at random, experiments, remotes, a browser, a cluster (installs Ray)
 	pytest -m slow
 
 smoke: $(READY)  ## run the whole pipeline at tiny size in .smoke, touching nothing else
@@ -47,9 +47,10 @@ bench: $(READY)  ## time training side by side with other forms of it (about 15 
 	python benchmarks/run.py
 	python benchmarks/growth.py
 
-lint: $(READY)  ## check style and format
+lint: $(READY)  ## check style, format, and the floors of the library
 	ruff check .
 	ruff format --check .
+	lint-imports --no-cache
 
 clean:  ## remove the environment, scratch files, checkpoints and the study's finished runs; what DVC made stays
 	rm -rf $(VENV) .smoke .torture .checkpoints dvc_plots .pytest_cache .ruff_cache .hypothesis

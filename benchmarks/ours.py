@@ -8,11 +8,11 @@ import torch
 from cells import Cell, read_mnist
 
 from dlreport.config import load_params
-from dlreport.data.images import normalise
-from dlreport.models.gan import Discriminator, Generator
+from dlreport.gan.images import normalise
+from dlreport.gan.networks import Discriminator, Generator
 from dlreport.training import sequence
-from dlreport.training.engines import Native
-from dlreport.training.gan_engines import NativeGan
+from dlreport.sequence.engines import Native
+from dlreport.gan.engines import NativeGan
 
 PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
 

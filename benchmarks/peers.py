@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dlreport import native
-from dlreport.data import palindromes
+from dlreport.sequence import palindromes
 
 SIZES = {"gemm": 2048, "brgemm": 256}  # of the square matrices: torch.mm's, and the kernel's under ours
 

@@ -19,15 +19,15 @@ from ours import seeded
 from torch import Tensor, nn
 
 from dlreport.config import load_params
-from dlreport.data.images import as_images, normalise
+from dlreport.gan.images import as_images, normalise
 from dlreport.errors import run
-from dlreport.evaluation.gan import tile
-from dlreport.evaluation.quality import Real, Seen, at_a_glance
+from dlreport.gan.samples import tile
+from dlreport.gan.quality import Real, Seen, at_a_glance
 from dlreport.figures import image_grid
 from dlreport.io import read_tensors, write_figure, write_json
-from dlreport.models.classifier import Classifier
-from dlreport.models.gan import Discriminator, Generator
-from dlreport.training.progress import progress
+from dlreport.gan.classifier import Classifier
+from dlreport.gan.networks import Discriminator, Generator
+from dlreport.progress import progress
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH, EPS = 64, 0.8
@@ -89,7 +89,7 @@ def main() -> None:
         ("peer, training mode", peer, options.epochs, True),
     ):
         images = draw(network, len(test["images"]), latent_dim, training)
-        found[name] = {"epochs": epochs, **at_a_glance(Seen.by(model, images), real, params.quality)}
+        found[name] = {"epochs": epochs, **at_a_glance(read(model, images), real, params.quality)}
         pictures.append(images[:SHOWN])
         print(name, *(f"{key} {value:.4g}" for key, value in found[name].items()))
     write_json(Path(__file__).with_suffix(".json"), found)

@@ -1,18 +1,16 @@
-"""Refuse bad parameters, and an environment that was not set up, before any other stage starts."""
+"""Refuse bad parameters before any training starts."""
 
-import sys
 from pathlib import Path
 
-try:
-    from dlreport.config import load_params
-    from dlreport.io import write_text
-    from stage import run
-except ModuleNotFoundError as error:
-    sys.exit(f"error: {error.name} is not installed; run `make setup`, then `. .venv/bin/activate`")
+from common.stage import run
+from dlreport.config import load_params
+from dlreport.io import write_text
+from dlreport.sequence.models import check_names
 
 
 def main() -> None:
     params = load_params()
+    check_names(params.sequence.models)
     if params.device not in ("auto", "cpu") or params.precision != "fp32":
         from dlreport.runtime import check_precision, select_device  # here: it imports torch, which takes seconds
 

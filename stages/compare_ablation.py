@@ -1,26 +1,25 @@
 """The variants of the VanillaRNN side by side."""
 
-from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
-from dlreport import figures
+from common.stage import run
+from common.tables import read_tables
 from dlreport.config import load_params
-from dlreport.evaluation.curves import CONVERGED, steps_to_reach
-from dlreport.io import read_csv, write_csv, write_figure
-from stage import run
+from dlreport.io import write_csv, write_figure
+from dlreport.sequence import figures
+from dlreport.sequence.curves import steps_to_reach
+from dlreport.sequence.thresholds import CONVERGED
 
 PLOTS = Path("plots/ablation")
 
 
 def main() -> None:
     settings = load_params().ablation
-    # From params, never by glob: the folders may still hold files of a variant that was since removed.
-    cells = list(product(settings.variants, settings.lengths))
-    replicates = {cell: read_csv(PLOTS / "replicates/{}-{}.csv".format(*cell)) for cell in cells}
-    curves = {cell: read_csv(PLOTS / "curves/{}-{}.csv".format(*cell)) for cell in cells}
-
+    replicates, curves = (
+        read_tables(PLOTS / kind, settings.variants, settings.lengths) for kind in ("replicates", "curves")
+    )
     long = [
         found.assign(variant=variant, length=length, reached=steps_to_reach(curves[variant, length], CONVERGED))
         for (variant, length), found in replicates.items()

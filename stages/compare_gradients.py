@@ -1,25 +1,23 @@
 """Gradients and saturation of all models and lengths, by time step."""
 
-from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
-from dlreport import figures
+from common.stage import run
+from common.tables import read_tables
 from dlreport.config import load_params
-from dlreport.io import read_csv, write_csv, write_figure, write_metrics
-from stage import run
+from dlreport.io import write_csv, write_figure, write_metrics
+from dlreport.sequence import figures
 
 PLOTS = Path("plots/gradients")
 
 
 def main() -> None:
     settings = load_params().sequence
-    cells = [
-        read_csv(PLOTS / f"cells/{model}-{length}.csv").assign(model=model, length=length)
-        for model, length in product(settings.models, settings.lengths)
-    ]
-    table = pd.concat(cells).set_index(["model", "length"]).reset_index()
+    tables = read_tables(PLOTS / "by_task", settings.models, settings.lengths)
+    table = pd.concat([found.assign(model=model, length=length) for (model, length), found in tables.items()])
+    table = table.set_index(["model", "length"]).reset_index()
     write_csv(PLOTS / "by_time_step.csv", table)
     write_figure(PLOTS / "gradients.png", figures.gradients(table))
     write_figure(PLOTS / "saturation.png", figures.saturation(table))

@@ -2,20 +2,19 @@
 
 from pathlib import Path
 
+from common.arguments import parse
+from common.stage import run
+from common.testing import replicates_table
 from dlreport.config import load_params
 from dlreport.io import write_csv
-from dlreport.training.sequence import Cell
-from matrix import parse_variant
-from stage import run
-from testing import replicates_table
+from dlreport.sequence.task import Task
 
 
 def main() -> None:
-    variant, length = parse_variant(__doc__)
+    variant, length = parse(__doc__, "variant")
     key = f"{variant}-{length}"
-    params = load_params()
     weights, accuracy = Path(f"models/ablation/{key}.pt"), Path(f"metrics/ablation/train/{key}.json")
-    replicates = replicates_table(Cell("VanillaRNN", length), params.sequence, params.seed, weights, accuracy)
+    replicates = replicates_table(Task("VanillaRNN", length), load_params(), weights, accuracy)
     write_csv(Path(f"plots/ablation/replicates/{key}.csv"), replicates)
 
 

@@ -1,32 +1,55 @@
-"""The GAN's losses and architecture as numbers, and the loss figure."""
+"""Measure the generator's images against the test set's, by the classifier: at the end of training and along it."""
 
 from pathlib import Path
 
-import pandas as pd
 import torch
+from torch import Tensor
 
-from dlreport import figures
+from common.stage import run
 from dlreport.config import load_params
-from dlreport.evaluation.gan import layer_table
-from dlreport.io import read_csv, read_tensors, write_csv, write_figure, write_metrics
-from dlreport.models.gan import Discriminator, Generator
-from stage import run
+from dlreport.gan.classifier import Classifier
+from dlreport.gan.images import as_images
+from dlreport.gan.quality import Reference, measure_snapshots, measure_sources
+from dlreport.gan.samples import generate
+from dlreport.io import read_tensors, write_csv, write_metrics, write_tensors
+from dlreport.progress import start_logging
+from dlreport.runtime import prepare
+from dlreport.streams import stream
+
+PLOTS = Path("plots/gan")
+IN_METRICS = (
+    *("fid", "kid", "precision", "coverage", "digits_missing", "digits_total_variation", "near_training"),
+    "two_sample_accuracy",
+)
 
 
 def main() -> None:
-    losses = read_csv(Path("plots/gan/losses.csv"))
-    networks = {
-        "generator": Generator(load_params().gan.latent_dim, torch.Generator()),
-        "discriminator": Discriminator(torch.Generator()),
-    }
-    last = losses[losses["epoch"] == losses["epoch"].max()].mean()
-    metrics = {
-        **{f"{name}_loss": float(last[name]) for name in ("discriminator", "generator")},
-        "training_images": len(read_tensors(Path("data/mnist/train.pt"))["images"]),
-    }
-    write_metrics(Path("metrics/gan/training.json"), metrics)
-    write_csv(Path("plots/gan/layers.csv"), pd.DataFrame(layer_table(networks)))
-    write_figure(Path("plots/gan/losses.png"), figures.gan_losses(losses))
+    start_logging()
+    params = load_params()
+    prepare(threads=1, keep_memory=False)
+    classifier = Classifier.of_digits(read_tensors(Path("models/classifier.pt")))
+    train, test = (read_tensors(Path(f"data/mnist/{split}.pt")) for split in ("train", "test"))
+    count = min(params.quality.images, len(test["images"]))
+    real = Reference.build(
+        *(as_images(test["images"][:count]), test["labels"][:count]),
+        *(as_images(train["images"]), train["labels"], classifier),
+    )
+
+    def draw(replicate: int, network: str, repeat: int = 0) -> Tensor:
+        noise = stream(params.seed, "quality", "latents", repeat)
+        latents = torch.randn(count, params.gan.latent_dim, generator=noise)
+        return generate(read_tensors(Path(f"models/gan/{replicate}/{network}.pt")), latents)
+
+    by_epoch = measure_snapshots(draw, real, classifier, params)
+    write_csv(PLOTS / "quality_by_epoch.csv", by_epoch)
+    table, closest = measure_sources(draw, real, classifier, params)
+    write_csv(PLOTS / "quality.csv", table)
+    write_tensors(Path("models/closest_pairs.pt"), closest)
+
+    means = table.groupby("images").mean()
+    fids = {"fid_average": means.at["average", "fid"], "fid_reference": means.at["training images", "fid"]}
+    metrics = means.loc["generator", list(IN_METRICS)].to_dict() | fids
+    write_metrics(Path("metrics/gan/quality.json"), {name: float(value) for name, value in metrics.items()})
 
 
 if __name__ == "__main__":

@@ -2,19 +2,18 @@
 
 from pathlib import Path
 
+from common.stage import run
+from common.testing import replicates_table
 from dlreport.config import load_params
 from dlreport.io import write_csv
-from dlreport.training.sequence import Cell
-from stage import run
-from testing import replicates_table
+from dlreport.sequence.task import Task
 
 
 def main() -> None:
     params = load_params()
     weights, accuracy = Path("models/longer.pt"), Path("metrics/longer/train.json")
-    cell = Cell("VanillaRNN", params.longer.length)
-    replicates = replicates_table(cell, params.sequence, params.seed, weights, accuracy)
-    write_csv(Path("plots/longer/replicates.csv"), replicates)
+    task = Task("VanillaRNN", params.longer.length)
+    write_csv(Path("plots/longer/replicates.csv"), replicates_table(task, params, weights, accuracy))
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
+from common.stage import run
 from dlreport.config import load_params
+from dlreport.gan.explorer import encode, fold
+from dlreport.gan.networks import Generator
 from dlreport.io import read_tensors, write_json
-from dlreport.models.gan import Generator
-from dlreport.report.explorer import encode, fold
-from stage import run
 
 
 def main() -> None:

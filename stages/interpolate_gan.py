@@ -2,17 +2,16 @@
 
 from pathlib import Path
 
-import pandas as pd
 import torch
 
-from dlreport import figures
+from common.stage import run
 from dlreport.config import load_params
-from dlreport.evaluation.classifier import Seen
-from dlreport.evaluation.gan import generate, line_latents, pair_latents, spherical, step_shares, straight, tile
+from dlreport.gan import figures
+from dlreport.gan.classifier import Classifier
+from dlreport.gan.samples import generate, line_latents, pair_latents, spherical, straight, tile
+from dlreport.gan.walk import measure_walk
 from dlreport.io import read_tensors, write_csv, write_figure, write_metrics
-from dlreport.models.classifier import Classifier
 from dlreport.runtime import prepare
-from stage import run
 
 PLOTS = Path("plots/gan")
 
@@ -21,26 +20,12 @@ def main() -> None:
     params = load_params()
     prepare(threads=1)
     weights = read_tensors(Path("models/gan/0/generator.pt"))
-    model = Classifier.of_digits(read_tensors(Path("models/classifier.pt")))
+    classifier = Classifier.of_digits(read_tensors(Path("models/classifier.pt")))
 
     latents = line_latents(params.gan)
     images = generate(weights, latents)
-    seen = Seen.by(model, images)
-    pixel_steps, feature_steps = step_shares(images), step_shares(seen.features)
-    walk = {
-        "weight": latents[:, 0],
-        "digit": seen.digits,
-        "confidence": seen.confidence,
-        "pixel_step": [None, *pixel_steps.tolist()],
-        "feature_step": [None, *feature_steps.tolist()],
-    }
-    write_csv(PLOTS / "interpolation.csv", pd.DataFrame(walk))
-    metrics = {
-        "largest_step_share": pixel_steps.max().item(),
-        "largest_step_share_features": feature_steps.max().item(),
-        "digit_changes": int((seen.digits.diff() != 0).sum()),
-        "least_confidence": seen.confidence.min().item(),
-    }
+    table, metrics = measure_walk(images, latents[:, 0], classifier)
+    write_csv(PLOTS / "interpolation.csv", table)
     write_metrics(Path("metrics/gan/interpolation.json"), metrics)
     labels = [f"{weight:.3g}" for weight in latents[:, 0].tolist()]
     title = "from the all-zeros (0) to the all-ones (1) latent vector"

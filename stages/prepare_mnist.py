@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from common.stage import run
 from dlreport.config import load_params
-from dlreport.data.mnist import decode, directory_from_environment, fetch
+from dlreport.gan.mnist import decode, directory_from_environment, fetch
 from dlreport.io import write_tensors
-from dlreport.training.progress import start_logging
-from stage import run
+from dlreport.progress import start_logging
 
 
 def main() -> None:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from dlreport import figures
+from common.stage import run
 from dlreport.config import load_params
-from dlreport.evaluation.gan import generate, grid_latents, tile
+from dlreport.gan import figures
+from dlreport.gan.samples import generate, grid_latents, tile
 from dlreport.io import read_tensors, write_figure
 from dlreport.runtime import prepare
-from stage import run
 
 
 def main() -> None:

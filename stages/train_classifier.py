@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
+from common.stage import run
 from dlreport.config import load_params
-from dlreport.data.images import as_images
-from dlreport.evaluation.classifier import Seen
+from dlreport.gan.classifier import read, train_classifier
+from dlreport.gan.images import as_images
 from dlreport.io import read_tensors, write_metrics, write_tensors
+from dlreport.progress import start_logging
 from dlreport.runtime import prepare, select_device
-from dlreport.training.classifier import train_classifier
-from dlreport.training.progress import start_logging
-from stage import run
 
 
 def main() -> None:
@@ -24,7 +23,7 @@ def main() -> None:
         images, train["labels"].to(where), 10, settings.epochs, settings, params.seed, "classifier"
     )
 
-    right = Seen.by(model, as_images(test["images"]).to(where)).digits == test["labels"]
+    right = read(model, as_images(test["images"]).to(where)).digits == test["labels"]
     write_tensors(Path("models/classifier.pt"), model.state_dict())
     write_metrics(Path("metrics/classifier.json"), {"test_accuracy": right.double().mean().item()})
 

@@ -2,20 +2,20 @@
 
 from pathlib import Path
 
+from common.stage import run
+from common.training import trained, write_training
 from dlreport.config import load_params
-from dlreport.training import variants
-from dlreport.training.progress import start_logging
-from dlreport.training.sequence import Cell
-from stage import run
-from training import trained, write_training
+from dlreport.progress import start_logging
+from dlreport.sequence import variants
+from dlreport.sequence.task import Task
 
 
 def main() -> None:
     start_logging()
     params = load_params()
-    cell, settings = Cell("VanillaRNN", params.longer.length), variants.longer(params)
+    task, settings = Task("VanillaRNN", params.longer.length), variants.longer(params)
     paths = (Path(name) for name in ("models/longer.pt", "plots/longer/curves.csv", "metrics/longer/train.json"))
-    with trained("longer", cell, settings, params) as runs:
+    with trained("longer", task, settings, params) as runs:
         write_training(runs, settings, *paths)
 
 

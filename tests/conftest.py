@@ -9,7 +9,7 @@ from hypothesis import settings
 
 import scratch
 from dlreport.config import Params, load_params
-from dlreport.data.mnist import decode
+from dlreport.gan.mnist import decode
 from dlreport.runtime import prepare
 from helpers import DVC, output_of
 

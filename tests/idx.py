@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dlreport.data.mnist import fetch
+from dlreport.gan.mnist import fetch
 from dlreport.errors import UserError
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = NAMES = [

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from dlreport.config import Params
-from dlreport.evaluation.comparison import comparison_table
+from dlreport.sequence.comparison import comparison_table
 from dlreport.io import read_yaml
 from dlreport.report.context import Results, build
 from dlreport.report.render import markdown

@@ -10,7 +10,7 @@ import torch
 
 from dlreport.errors import UserError
 from dlreport.training import checkpoint as module
-from dlreport.training.checkpoint import Checkpoints, fingerprint
+from dlreport.checkpoint import Checkpoints, fingerprint
 from helpers import Payload
 
 

@@ -11,7 +11,7 @@ import made_up
 from dlreport.evaluation.claims import check
 from dlreport.evaluation.curves import knee, late_fall
 from dlreport.evaluation.evidence import Evidence
-from dlreport.evaluation.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED
+from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED
 from dlreport.io import read_yaml
 from made_up import STEPS, wave
 

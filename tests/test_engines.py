@@ -9,8 +9,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from dlreport.config import Sequence
 from dlreport.models import SEQUENCE_MODELS
-from dlreport.training.engines import Autograd, Native
-from dlreport.training.sequence import draw
+from dlreport.sequence.engines import Autograd, Native
+from dlreport.sequence.training import draw
 from helpers import needs_native, seeded, small_model
 
 MODELS = list(SEQUENCE_MODELS)

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import made_up
-from dlreport.data import palindromes
-from dlreport.evaluation.accuracy import evaluate_sequence
-from dlreport.evaluation.comparison import comparison_table
+from dlreport.sequence import palindromes
+from dlreport.sequence.accuracy import evaluate_sequence
+from dlreport.sequence.comparison import comparison_table
 from dlreport.evaluation.curves import late_gain, loss_course, over_replicates, steps_to_reach, window_spread
-from dlreport.evaluation.gan import (
+from dlreport.gan.samples import (
     generate,
     grid_latents,
     layer_table,
@@ -20,12 +20,12 @@ from dlreport.evaluation.gan import (
     straight,
     tile,
 )
-from dlreport.evaluation.intervals import wilson
+from dlreport.statistics.intervals import wilson
 from dlreport.io import read_yaml
 from dlreport.models import SEQUENCE_MODELS
-from dlreport.models.gan import Discriminator, Generator
+from dlreport.gan.networks import Discriminator, Generator
 from dlreport.streams import stream
-from dlreport.training.sequence import Cell, build_model
+from dlreport.sequence.training import Cell, build_model
 from helpers import seeded
 
 

@@ -16,7 +16,7 @@ import grid
 import scratch
 from dlreport.errors import UserError
 from dlreport.training import sequence
-from dlreport.training.sequence import draw as draw_steps
+from dlreport.sequence.training import draw as draw_steps
 from frontier import TINY, make, train
 
 

@@ -8,10 +8,10 @@ from torch import nn
 
 from dlreport import native
 from dlreport.config import Gan
-from dlreport.data.images import normalise
-from dlreport.models.gan import Discriminator, Generator, discriminator_loss, generator_loss
+from dlreport.gan.images import normalise
+from dlreport.gan.networks import Discriminator, Generator, discriminator_loss, generator_loss
 from dlreport.runtime import prepare
-from dlreport.training.gan_engines import AutogradGan, NativeGan
+from dlreport.gan.engines import AutogradGan, NativeGan
 from helpers import needs_native, seeded, tiny_gan
 
 PRECISIONS = [pytest.param(precision, marks=needs_native(precision)) for precision in ("fp32", "bf16")]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from dlreport.data.images import normalise
-from dlreport.models.gan import Discriminator, Generator, discriminator_loss, generator_loss
+from dlreport.gan.images import normalise
+from dlreport.gan.networks import Discriminator, Generator, discriminator_loss, generator_loss
 from helpers import seeded
 
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dlreport.config import Gan
-from dlreport.data.images import normalise
+from dlreport.gan.images import normalise
 from dlreport.errors import UserError
-from dlreport.models.gan import Discriminator, Generator
+from dlreport.gan.networks import Discriminator, Generator
 from dlreport.streams import stream
-from dlreport.training.gan import train_gan
-from dlreport.training.gan_engines import AutogradGan, NativeGan
+from dlreport.gan.training import train_gan
+from dlreport.gan.engines import AutogradGan, NativeGan
 from helpers import tiny_gan
 
 SEED = 11

@@ -3,8 +3,8 @@ meaning to, is seen here. The tolerance is for other processors' roundings."""
 
 import pytest
 
-from dlreport.training.gan import train_gan
-from dlreport.training.sequence import Cell, train_replicates
+from dlreport.gan.training import train_gan
+from dlreport.sequence.training import Cell, train_replicates
 from helpers import needs_native
 
 SEQUENCE = {

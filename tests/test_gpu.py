@@ -4,8 +4,8 @@ other tests run on the CPU, here as CUDA graphs."""
 import pytest
 import torch
 
-from dlreport.training.gan import train_gan
-from dlreport.training.sequence import Cell, train_replicates
+from dlreport.gan.training import train_gan
+from dlreport.sequence.training import Cell, train_replicates
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
 

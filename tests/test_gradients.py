@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from dlreport.data import palindromes
+from dlreport.sequence import palindromes
 from dlreport.evaluation.gradients import gate_control, reach, trace
 from dlreport.models import SEQUENCE_MODELS
-from dlreport.models.head import cross_entropy
+from dlreport.sequence.loss import cross_entropy
 from helpers import seeded, small_model
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dlreport.data.mnist import decode, directory_from_environment
+from dlreport.gan.mnist import decode, directory_from_environment
 from dlreport.errors import UserError
 from helpers import run
 from idx import (

@@ -11,8 +11,8 @@ from torch.func import functional_call
 from torch.nn import functional as F  # noqa: N812
 
 from dlreport.models import SEQUENCE_MODELS
-from dlreport.models.head import accuracy, cross_entropy
-from dlreport.models.initialisation import reinitialise
+from dlreport.sequence.loss import accuracy, cross_entropy
+from dlreport.sequence.initialisation import reinitialise
 from helpers import seeded, small_model
 
 MODELS = list(SEQUENCE_MODELS)

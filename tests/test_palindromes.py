@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlreport.data.palindromes import count_all, enumerate_all, sample
+from dlreport.sequence.palindromes import count_all, enumerate_all, sample
 from helpers import seeded
 
 lengths = st.integers(2, 40)

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlreport.config import Classifier as Settings
-from dlreport.data.images import as_images
-from dlreport.evaluation.classifier import Seen
-from dlreport.evaluation.intervals import wilson
-from dlreport.evaluation.quality import (
+from dlreport.gan.images import as_images
+from dlreport.gan.classifier import read
+from dlreport.statistics.intervals import wilson
+from dlreport.gan.quality import (
     Real,
     at_a_glance,
     fid,
@@ -20,8 +20,8 @@ from dlreport.evaluation.quality import (
     precision_recall_density_coverage,
     two_sample,
 )
-from dlreport.models.classifier import FEATURES, Classifier
-from dlreport.training.classifier import train_classifier
+from dlreport.gan.classifier import FEATURES, Classifier
+from dlreport.gan.classifier import train_classifier
 from helpers import seeded
 
 
@@ -38,7 +38,7 @@ def train(mnist, settings, epochs=1, seed=1) -> Classifier:
 def test_the_classifier_learns_real_digits(mnist, settings):
     model = train(mnist, settings, epochs=8)
     images = as_images(mnist["test"]["images"])
-    seen = Seen.by(model, images)
+    seen = read(model, images)
     assert seen.features.shape == (128, FEATURES)
     assert (seen.features >= 0).all()
     probabilities = model(images).softmax(1)
@@ -146,12 +146,12 @@ def test_the_test_images_themselves_are_perfect_and_one_digit_alone_is_not(param
     test, split = as_images(mnist["test"]["images"]), mnist["train"]
     real = Real.of(test, mnist["test"]["labels"], as_images(split["images"]), split["labels"], model)
     quality = params.quality.model_copy(update={"confident": 0.5})
-    same = at_a_glance(Seen.by(model, test), real, quality)
+    same = at_a_glance(read(model, test), real, quality)
     assert same["fid"] == pytest.approx(0, abs=1e-3)
     assert (same["precision"], same["recall"], same["coverage"]) == (1, 1, 1)
     assert same["digits_missing"] == 0
     ones = as_images(split["images"][split["labels"] == 1])
-    alone = at_a_glance(Seen.by(model, ones), real, quality)
+    alone = at_a_glance(read(model, ones), real, quality)
     assert alone["digits_missing"] >= 7
     assert alone["digits_total_variation"] > 0.7
     assert alone["fid"] > 10 * abs(same["fid"])
@@ -162,13 +162,13 @@ def test_copies_of_training_images_are_memorised_and_test_images_are_not(mnist, 
     model = train(mnist, settings, epochs=4)
     test, digits = (as_images(mnist[split]["images"]) for split in ("test", "train"))
     real = Real.of(test, mnist["test"]["labels"], digits, mnist["train"]["labels"], model)
-    share, _ = memorised(Seen.by(model, test), real)
+    share, _ = memorised(read(model, test), real)
     assert share < 0.15
-    copies = Seen.by(model, digits[:50] * 0.99)
+    copies = read(model, digits[:50] * 0.99)
     share, (images, nearest_ones) = memorised(copies, real)
     assert share == 1
     torch.testing.assert_close(images, nearest_ones * 0.99)
     assert len(images) == len(copies.digits.unique())
-    share, (images, nearest_ones) = memorised(Seen.by(model, digits), real, of_training=True)
+    share, (images, nearest_ones) = memorised(read(model, digits), real, of_training=True)
     assert share < 1
     assert not any(torch.equal(*pair) for pair in zip(images, nearest_ones, strict=True))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from playwright.sync_api import Page
 
-from dlreport.evaluation.gan import generate
+from dlreport.gan.samples import generate
 from dlreport.io import read_tensors
 
 pytest_plugins = ["browser"]

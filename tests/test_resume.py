@@ -13,9 +13,9 @@ from dlreport.training import checkpoint as module
 from dlreport.training import gan as gan_module
 from dlreport.training import gan_engines
 from dlreport.training import sequence as sequence_module
-from dlreport.training.checkpoint import Checkpoint, Checkpoints
-from dlreport.training.gan import train_gan
-from dlreport.training.sequence import Cell, train_replicates
+from dlreport.checkpoint import Checkpoint, Checkpoints
+from dlreport.gan.training import train_gan
+from dlreport.sequence.training import Cell, train_replicates
 from helpers import needs_native, tiny_gan
 
 

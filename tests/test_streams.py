@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlreport.streams import stream
-from dlreport.training.sequence import Cell
+from dlreport.sequence.task import Task
 
 names = st.lists(st.one_of(st.integers(0, 99), st.text("abcdefgh-", min_size=1, max_size=6)), min_size=1, max_size=4)
 roots = st.integers(0, 2**63 - 1)

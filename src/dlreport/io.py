@@ -36,7 +36,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object], keep: Path | N
         os.close(directory)
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); make room or give access, then run `dvc repro`"
+            f"{path}: cannot be written ({error.strerror or error}); make room or give access, then run it again"
         ) from error
     finally:
         with suppress(OSError):
@@ -70,11 +70,11 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(_existing(path).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{path}: not valid JSON ({error}); delete it and run `dvc repro`") from error
+        raise UserError(f"{path}: not valid JSON ({error}); delete it and run the pipeline again") from error
 
 
 def read_yaml(path: Path) -> Any:
-    """By DVC's own reader and rules (YAML 1.2): `off` is a word and 1e-05 a number, which PyYAML reads otherwise."""
+    """By the rules of YAML 1.2: `off` is a word and 1e-05 a number, which PyYAML reads otherwise."""
     try:
         return YAML(typ="safe", pure=True).load(_existing(path, f"`git restore {path}` brings it back").read_text())
     except (YAMLError, UnicodeDecodeError) as error:
@@ -87,7 +87,7 @@ def read_csv(path: Path):
     try:
         return pd.read_csv(_existing(path))
     except ValueError as error:
-        raise UserError(f"{path}: not a readable CSV file ({error}); delete it and run `dvc repro`") from error
+        raise UserError(f"{path}: not a readable CSV file ({error}); delete it and run the pipeline again") from error
 
 
 def write_tensors(path: Path, tensors: Any) -> None:
@@ -118,10 +118,10 @@ def tensors_from_bytes(content: bytes, path: Path) -> Any:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling bytes that are no pickle raises whatever the bytes happen to name
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path}: not a file of tensors ({reason}); delete it and run `dvc repro`") from error
+        raise UserError(f"{path}: not a file of tensors ({reason}); delete it and run the pipeline again") from error
 
 
-def _existing(path: Path, advice: str = "run `dvc repro`, which makes it") -> Path:
+def _existing(path: Path, advice: str = "run the pipeline, which makes it") -> Path:
     if not path.is_file():
         raise UserError(f"{path}: missing; {advice}")
     return path

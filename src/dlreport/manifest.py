@@ -5,9 +5,12 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from dlreport.io import read_json
 
 PACKAGES = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "dvc")
 CODE = ("src", "stages", "studies", "tools", "dvc.yaml", "params.yaml", "published.yaml", "requirements.txt")
@@ -41,28 +44,20 @@ def entry(seconds: float, device: str) -> dict[str, Any]:
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
     }
-    if "torch" in sys.modules:  # a stage without it computes nothing that depends on these
-        import torch
-
-        from dlreport.runtime import select_device, workers
-
-        where = select_device(device)
+    if runtime := sys.modules.get("dlreport.runtime"):  # a stage without it computes nothing that depends on these
+        torch, where = runtime.torch, runtime.select_device(device)
         values |= {
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "device": torch.cuda.get_device_name() if where.type == "cuda" else where.type,
-            "workers": workers(),  # processes or threads that it may use
+            "workers": runtime.workers(),  # processes or threads that it may use
         }
     return values
 
 
-STABLE = ("cpu", "cpu_capability", "cores", "device", "system", "python", "torch")
-
-
-def common(entries: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """What stays the same when a stage is run again where it was run: for the report, whose bytes must not change."""
-    used = [values for name, values in entries.items() if name.startswith("train_")]
-    found = {key: sorted({str(values[key]) for values in used if key in values}) for key in STABLE}
-    return {key.replace("_", " "): ", ".join(values) for key, values in found.items() if values}
+def read_entries(directory: Path, tasks: Collection[str]) -> dict[str, dict[str, Any]]:
+    """By stage, but for stages of tasks (STAGE@TASK) that are none of these: of some since removed a file may be left."""
+    entries = {path.stem: read_json(path) for path in sorted(directory.glob("*.json"))}
+    return {name: values for name, values in entries.items() if "@" not in name or name.partition("@")[2] in tasks}
 
 
 def table(entries: dict[str, dict[str, Any]]) -> str:

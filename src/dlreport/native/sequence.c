@@ -4,9 +4,9 @@
  * costs 10 to 50 more, most of it spent on fetching PyTorch's own code, which the products' data drive out of the
  * cache.
  *
- * Shapes, all arrays row-major and contiguous: B batch, T time steps, D input dim, H hidden dim, O classes; G = H gate
- * arguments for the VanillaRNN, 4H for the LSTM (i, f, o, g); N <= B different first inputs, M any number of rows.
- * The equations are those of models/rnn.py and models/lstm.py, their backward passes are here.
+ * Shapes, all arrays row-major and contiguous: B batch, T time steps, D input dim, H hidden dim, O classes; G a whole
+ * multiple of H, the columns of W_h (4H for the LSTM: i, f, o, g); N <= B different first inputs, M any number of rows.
+ * The equations are those of the models' own files (sequence/models/), their backward passes are in cell.h.
  */
 #include "cell.h"
 
@@ -72,8 +72,8 @@ static void weight_gradient(const Net *net, const Work *w, int M, const float *h
 }
 
 /* Loss and accuracy -> result [2], and all gradients, of one batch x [T, B, D], target [B] */
-static void backpropagate(const Net *net, const Work *w, const float *x, const int64_t *target, float *parameters,
-                          float *gradients, float *result) {
+static void backpropagate(const Cell *cell, const Net *net, const Work *w, const float *x, const int64_t *target,
+                          float *parameters, float *gradients, float *result) {
     const int B = net->B, T = net->T, D = net->D, H = net->H, O = net->O, G = net->G;
     const size_t BH = (size_t)B * H, BG = (size_t)B * G;
     const Parameters p = split(net, parameters), d = split(net, gradients);
@@ -81,9 +81,9 @@ static void backpropagate(const Net *net, const Work *w, const float *x, const i
 
     const int N = distinct(B, D, x, w->x_0, w->group);
     memset(w->z_0, 0, N * G * sizeof(float));
-    cell_forward(net, N, w->x_0, &p, w->zeros, w->z_0, w->c_0, w->tanh_c_0, w->h_0);
+    cell->forward(net, N, w->x_0, &p, w->zeros, w->z_0, w->c_0, w->tanh_c_0, w->h_0);
     gather(B, H, w->group, w->h_0, w->h);
-    if (net->lstm) gather(B, H, w->group, w->c_0, w->c);
+    if (cell->memory) gather(B, H, w->group, w->c_0, w->c);
     const void *W = right(recurrent, H, G, p.W_h, w->W_copy);
     for (int t = 1; t < T; t++) {
         float *z = w->z + t * BG, *h_before = w->h + (t - 1) * BH;
@@ -93,8 +93,8 @@ static void backpropagate(const Net *net, const Work *w, const float *x, const i
         } else {
             product(recurrent, B, G, H, left(recurrent, BH, h_before, w->h_copy), W, false, z, G);
         }
-        cell_forward(net, B, x + t * B * D, &p, w->c + (t - 1) * BH, z, w->c + t * BH, w->tanh_c + t * BH,
-                     w->h + t * BH);
+        cell->forward(net, B, x + t * B * D, &p, w->c + (t - 1) * BH, z, w->c + t * BH, w->tanh_c + t * BH,
+                      w->h + t * BH);
     }
 
     const float *h_last = w->h + (T - 1) * BH;
@@ -117,8 +117,8 @@ static void backpropagate(const Net *net, const Work *w, const float *x, const i
     memset(w->dc, 0, BH * sizeof(float));
     for (int t = T - 1; t > 0; t--) {
         float *z = w->z + t * BG;
-        cell_backward(net, B, x + t * B * D, &d, w->c + (t - 1) * BH, w->tanh_c + t * BH, w->h + t * BH, w->dh, w->dc,
-                      z);
+        cell->backward(net, B, x + t * B * D, &d, w->c + (t - 1) * BH, w->tanh_c + t * BH, w->h + t * BH, w->dh,
+                       w->dc, z);
         if (t == 1) break;
         weight_gradient(net, w, B, w->h + (t - 1) * BH, z, d.W_h);
         product(recurrent, B, H, G, left(recurrent, BG, z, w->z_copy), W_T, false, w->dh, H);
@@ -131,7 +131,7 @@ static void backpropagate(const Net *net, const Work *w, const float *x, const i
         sum_groups(B, N, H, w->group, w->dh, w->dh_0);
     }
     sum_groups(B, N, H, w->group, w->dc, w->dc_0);
-    cell_backward(net, N, w->x_0, &d, w->zeros, w->tanh_c_0, w->h_0, w->dh_0, w->dc_0, w->z_0);
+    cell->backward(net, N, w->x_0, &d, w->zeros, w->tanh_c_0, w->h_0, w->dh_0, w->dc_0, w->z_0);
 }
 
 /* Scale the gradients, all together, to a norm of at most max_norm */
@@ -164,14 +164,14 @@ static void adam(size_t count, float rate, float beta, float alpha, float epsilo
     }
 }
 
-/* K training steps: x [K, T, B, D], target [K, B] -> results [K, 2], loss and accuracy of each step before its update.
- * `parameters`, their running `squares` and `means` and their `gradients` (of the last step, when done) are flat. By
+/* K training steps of CELLS[cell]: x [K, T, B, D], target [K, B] -> results [K, 2], loss and accuracy of each step
+ * before its update. `parameters`, their running `squares` and `means` and their `gradients` (of the last step, when done) are flat. By
  * Adam after `done` steps, or by RMSprop if there are no means. An infinite max_norm: no clipping. Returns 0, or 1 if
  * there is not enough memory. */
-int train_sequence(int lstm, int K, int B, int T, int D, int H, int O, const float *x, const int64_t *target,
+int train_sequence(int cell, int K, int B, int T, int D, int H, int G, int O, const float *x, const int64_t *target,
                    float rate, float beta, float alpha, float epsilon, float max_norm, int64_t done, float *parameters,
                    float *squares, float *means, float *gradients, float *results, const Products *products) {
-    const Net net = {lstm, B, T, D, H, O, lstm ? 4 * H : H, *products, {products->fp32, NULL, NULL}};
+    const Net net = {B, T, D, H, G, O, *products, {products->fp32, NULL, NULL}};
     const size_t count = (size_t)(D + H + 1) * net.G + (size_t)(H + 1) * O;
     Work work;
     Memory memory = {0};
@@ -181,7 +181,7 @@ int train_sequence(int lstm, int K, int B, int T, int D, int H, int O, const flo
     lay_out(&net, &work, &memory);
     memset(work.zeros, 0, (size_t)B * H * sizeof(float));
     for (int k = 0; k < K; k++, x += (size_t)T * B * D, target += B, results += 2) {
-        backpropagate(&net, &work, x, target, parameters, gradients, results);
+        backpropagate(&CELLS[cell], &net, &work, x, target, parameters, gradients, results);
         if (max_norm < INFINITY) clip(count, max_norm, gradients);
         if (means)
             adam(count, rate, beta, alpha, epsilon, done + k + 1, gradients, means, squares, parameters);

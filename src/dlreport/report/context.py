@@ -1,5 +1,7 @@
-"""All that the report's template reads, from what the stages computed."""
+"""All that the report's templates read, from what the stages computed. Nothing is judged here: verdicts and their
+sentences come from the table of claims."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from math import log
 from statistics import median
@@ -8,11 +10,15 @@ from typing import Any
 import pandas as pd
 
 from dlreport.config import Params
-from dlreport.evaluation.curves import CONVERGED, RETAINED, carried, first_over_last, loss_course, steps_to_reach
-from dlreport.evaluation.thresholds import CLOSE_SHARE, JUMP, SATURATED
-from dlreport.report.findings import conclude, find, helps_alone, slows_with_length, what_helps
+from dlreport.gan.losses import loss_course
+from dlreport.gan.thresholds import CLOSE_SHARE
+from dlreport.sequence.curves import course
+from dlreport.sequence.gradients import first_over_last, memory_column
+from dlreport.sequence.models import model_class
+from dlreport.sequence.thresholds import CONVERGED, SATURATED
 
 CLASSES = 10  # digits
+CLAIM_OF_LENGTH = {5: 1, 10: 2, 15: 3, 20: 3}
 # sections of params.yaml: those that can change a number
 SHOWN = {"seed", "precision", "sequence", "longer", "gradients", "ablation", "gan", "classifier", "quality"}
 
@@ -23,7 +29,7 @@ class Results:
 
     published: dict[str, Any]
     comparison: pd.DataFrame
-    curves: dict[str, pd.DataFrame]  # by cell, MODEL-LENGTH
+    curves: dict[tuple[str, int], pd.DataFrame]  # by (model, length)
     gan_metrics: dict[str, Any]
     gan_losses: pd.DataFrame
     gan_layers: pd.DataFrame
@@ -35,12 +41,22 @@ class Results:
     quality_by_epoch: pd.DataFrame
     claims: pd.DataFrame  # a row per statement
     longer: pd.DataFrame  # a row per replicate
-    longer_curve: pd.DataFrame
     ablation: pd.DataFrame  # a row per variant, length and replicate
     gradients: pd.DataFrame  # by model, length, replicate, when, and time step t
     frontier: pd.DataFrame  # the study's: a row per variant, with the longest length that it solves
     study: dict[str, Any]  # the study's params.yaml
-    machine: dict[str, str]  # on which the training stages ran; empty if that is not recorded
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows, None where a cell is empty, which pandas reads as NaN."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
+
+
+def _model(name: str) -> dict[str, Any]:
+    """What the model says of itself."""
+    model = model_class(name)
+    start = " = ".join(f"{part}_0" for part in model.STATE)
+    return {"start": f"${start} = 0$", "beginning": model.BEGINNING, "equations": model.EQUATIONS}
 
 
 def _grid(epoch: int) -> dict[str, str]:
@@ -49,7 +65,7 @@ def _grid(epoch: int) -> dict[str, str]:
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested sections to dotted keys, as `dvc exp run -S` takes them."""
+    """Nested sections to dotted keys, as they can be set on a command line."""
     flat = {}
     for key, value in values.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
@@ -65,21 +81,21 @@ def _ablation_means(table: pd.DataFrame) -> dict[str, dict[int, dict[str, float]
 
 def _at_the_ends(table: pd.DataFrame) -> list[dict[str, Any]]:
     """By model and length, after training: the gradient at the first step over that at the last (the replicates'
-    median; also of the median sequence), saturation, and what the LSTM can do with its gates held."""
-    shown = ("saturated_tanh", "saturated_gates", "frozen_gates_accuracy")
+    median; also of the median sequence), saturation, and what the model can do with its gates held."""
+    shown = ["saturated_tanh", "saturated_gates", "frozen_gates_accuracy"]
     rows = []
-    for (model, length), cell in table[table["when"] == "end"].groupby(["model", "length"], sort=False):
-        ways = {"share": carried(model), "share_median": "gradient_median"}
-        shares = {name: median(first_over_last(cell, column)) for name, column in ways.items()}
-        rows.append({"model": model, "length": length, **shares, **cell[[*shown]].mean()})
-    return rows
+    for (model, length), found in table[table["when"] == "end"].groupby(["model", "length"], sort=False):
+        columns = {"share": memory_column(found), "share_median": "gradient_median"}
+        shares = {name: median(first_over_last(found, column)) for name, column in columns.items()}
+        rows.append({"model": model, "length": length, **shares, **found[shown].mean()})
+    return _records(pd.DataFrame(rows))
 
 
 def _logged(length: int, results: Results) -> dict[str, dict[int, dict[str, list[float]]]]:
     """By model and step loss and accuracy in the published log, and here in the window with that step."""
     found = {}
     for model, lines in results.published["sequence"]["log"].items():
-        if length in lines and (curve := results.curves.get(f"{model}-{length}")) is not None:
+        if length in lines and (curve := results.curves.get((model, length))) is not None:
             means = curve.groupby("step")[["loss_mean", "accuracy_mean"]].mean()
             steps = [step for step in lines[length] if step <= means.index[-1]]
             here = {step: means[means.index >= step].iloc[0].tolist() for step in steps}
@@ -87,62 +103,73 @@ def _logged(length: int, results: Results) -> dict[str, dict[int, dict[str, list
     return found
 
 
+def _said(claims: pd.DataFrame) -> dict[str, list[str]]:
+    """The sentences of the statements by section of the report; none of a section without statements."""
+    return defaultdict(list, claims.groupby("section", sort=False)["sentence"].agg(list).to_dict())
+
+
 def build(params: Params, results: Results) -> dict[str, Any]:
-    sequence = params.sequence
-    # NaN is how pandas reads an empty cell: a length that the published report does not have.
-    rows = results.comparison.astype(object).where(results.comparison.notna(), None).to_dict("records")
-    findings = [find(row, results.curves["{model}-{length}".format(**row)], sequence) for row in rows]
+    sequence, lengths = params.sequence, sorted(params.sequence.lengths)
+    courses = [
+        {"model": model, "length": length, **course(curve, CONVERGED, sequence.steps, sequence.average_from)}
+        for (model, length), curve in results.curves.items()
+    ]
     losses = results.gan_losses.groupby("epoch").mean()
+    quality = results.quality.groupby("images", sort=False).mean().reset_index().to_dict("records")
+    fids = results.quality_by_epoch.groupby("epoch").mean().reset_index().to_dict("records")
+    logged = {length: found for length in lengths if (found := _logged(length, results))}
+    claims = results.claims.astype({"claim": "Int64"})
     return {
         "seed": params.seed,
+        "precision": params.precision,
         "s": sequence,
+        "longer": params.longer,
+        "ablation": params.ablation,
         "g": params.gan,
+        "q": params.quality,
+        "gradient_sequences": params.gradients.sequences,
         "settings": _flat(params.model_dump(include=SHOWN, exclude_unset=True)),
         "published": results.published,
-        "rows": sorted(rows, key=lambda row: row["length"]),
-        "findings": findings,
-        "by_length": {n: [f for f in findings if f.length == n] for n in sorted(sequence.lengths)},
-        "slows": {name: slows_with_length([f for f in findings if f.model == name]) for name in sequence.models},
-        "lstm": conclude(findings),
-        "window": -(-sequence.steps // sequence.curve_points),
+        # what was judged
+        "claims": {claim: group.to_dict("records") for claim, group in claims.groupby("claim")},
+        "ours": claims[claims["claim"].isna()].to_dict("records"),
+        "verdicts": claims[claims["claim"].notna()]["verdict"].value_counts().to_dict(),
+        "said": _said(claims),
+        "claim_of_length": CLAIM_OF_LENGTH,
+        # lines that were drawn
         "converged": CONVERGED,
-        "not_retained": RETAINED,
+        "saturated": SATURATED,
+        "close_share": CLOSE_SHARE,
         "guess_accuracy": 1 / CLASSES,
         "guess_loss": log(CLASSES),
-        "gan": results.gan_metrics,
-        "layers": results.gan_layers.to_dict("records"),
-        "parameters": results.gan_layers.groupby("network")["parameters"].sum().to_dict(),
-        "discriminator_course": loss_course(losses["discriminator"], falls_first=True),
-        "generator_course": loss_course(losses["generator"], falls_first=False),
-        "grids": [_grid(epoch) for epoch in results.grid_epochs],
-        "interpolation": results.interpolation,
-        "walk": results.walk.to_dict("records"),
-        "classifier": results.classifier,
-        "q": params.quality,
-        "quality": results.quality.groupby("images", sort=False).mean().reset_index().to_dict("records"),
-        "fids": (fids := results.quality_by_epoch.groupby("epoch").mean().reset_index().to_dict("records")),
-        "best": min(fids, key=lambda row: row["fid"]),
-        "claims": {claim: group.to_dict("records") for claim, group in results.claims.groupby("claim")},
-        "verdicts": results.claims["verdict"].value_counts().to_dict(),
-        "longer": params.longer,
+        # part 1
+        "models": {name: _model(name) for name in sequence.models},
+        "window": -(-sequence.steps // sequence.curve_points),
+        "rows": sorted(_records(results.comparison), key=lambda row: row["length"]),
+        "by_length": {length: [row for row in courses if row["length"] == length] for length in lengths},
+        "logged": logged,
+        "logged_steps": {n: sorted({step for rows in logs.values() for step in rows}) for n, logs in logged.items()},
         "longer_runs": results.longer.to_dict("records"),
-        "longer_reached": sum(step is not None for step in steps_to_reach(results.longer_curve, CONVERGED)),
-        "longer_tested": int((results.longer["test_accuracy"] >= CONVERGED).sum()),
-        "ablation": params.ablation,
-        "ablation_means": _ablation_means(results.ablation),
-        "ablation_help": (helps := what_helps(results.ablation)),
-        "alone": helps_alone(helps, params.ablation.changes),
         "gradients": _at_the_ends(results.gradients),
-        "longest": max(sequence.lengths),
+        "ablation_means": _ablation_means(results.ablation),
         "frontier": results.frontier.to_dict("records"),
         "frontier_solved_at": results.study["solved_at"],
         "frontier_lengths": results.study["lengths"],
-        "logged": (logged := {n: found for n in sorted(sequence.lengths) if (found := _logged(n, results))}),
-        "logged_steps": {n: sorted({step for rows in logs.values() for step in rows}) for n, logs in logged.items()},
-        "saturated": SATURATED,
-        "close_share": CLOSE_SHARE,
-        "jump": JUMP,
-        "gradient_sequences": params.gradients.sequences,
-        "precision": params.precision,
-        "machine": results.machine,
+        # part 2
+        "gan": results.gan_metrics,
+        "layers": results.gan_layers.to_dict("records"),
+        "parameters": results.gan_layers.groupby("network")["parameters"].sum().to_dict(),
+        "courses": {
+            "discriminator": loss_course(losses["discriminator"], falls_first=True),
+            "generator": loss_course(losses["generator"], falls_first=False),
+        },
+        "grids": [_grid(epoch) for epoch in results.grid_epochs],
+        "classifier": results.classifier,
+        "quality": quality,
+        "generated": quality[0],
+        "reference": quality[-1],
+        "fids": fids,
+        "best": min(fids, key=lambda row: row["fid"]),
+        "interpolation": results.interpolation,
+        "walk": results.walk.to_dict("records"),
     }

@@ -21,6 +21,16 @@ def _fixed(value: float | None, digits: int = 4) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def _percent(value: float | None, digits: int = 0) -> str:
+    return "-" if value is None else f"{value:.{digits}%}"
+
+
+def _interval(row: dict[str, Any], name: str) -> str:
+    """A number of a table's row, and in brackets its interval if there is one."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return _fixed(row[name]) if low is None else f"{_fixed(row[name])} ({_fixed(low)} to {_fixed(high)})"
+
+
 def _environment(autoescape: bool) -> Environment:
     environment = Environment(
         loader=PackageLoader("dlreport.report", "."),
@@ -34,15 +44,18 @@ def _environment(autoescape: bool) -> Environment:
         "fixed": _fixed,
         "significant": lambda value: f"{value:.3g}",
         "thousands": lambda value: f"{value:,}",
-        "percent": lambda value, digits=0: f"{value:.{digits}%}",
-        "words": lambda items: " and ".join(filter(None, [", ".join(items[:-1]), items[-1]])) if items else "none",
+        "percent": _percent,
+        "interval": _interval,
+        "count": lambda number, noun: f"{number:,} {noun}" + "s" * (number != 1),
+        "or_never": lambda step: "never" if step is None else f"{step:,}",
     }
     return environment
 
 
-def markdown(context: dict[str, Any]) -> str:
-    """The report as Markdown from report.md.j2; a name that the template wants and `context` lacks is an error."""
-    text = _environment(autoescape=False).get_template("report.md.j2").render(context)
+def markdown(context: dict[str, Any], template: str = "report.md.j2") -> str:
+    """The report as Markdown, or its findings alone from findings.md.j2; a name that the template wants and `context`
+    lacks is an error."""
+    text = _environment(autoescape=False).get_template(template).render(context)
     text = re.sub(r" +$", "", text, flags=re.MULTILINE)  # the gaps that an unchosen sentence leaves
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"(\S) {2,}", r"\1 ", text))
 

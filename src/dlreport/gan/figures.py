@@ -1,0 +1,52 @@
+"""The figures of Part 2, drawn by matplotlib. Every function returns a Figure; saving it is io's business."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dlreport.drawing import grid, replicates
+
+DISCRIMINATOR, GENERATOR = "#1f77b4", "#d95f02"
+
+
+def losses(losses: pd.DataFrame) -> Figure:
+    """Mean loss of each epoch, both networks."""
+    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for name, colour in (("discriminator", DISCRIMINATOR), ("generator", GENERATOR)):
+        replicates(axes, losses, "epoch", name, colour, name)
+    grid(axes, "epoch", "mean loss of the epoch", "GAN losses")
+    axes.legend()
+    return figure
+
+
+def quality_by_epoch(table: pd.DataFrame) -> Figure:
+    """FID (log scale) and, as shares, coverage, precision and doubtful images at each kept epoch; by replicate."""
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    distance, share = figure.subplots(1, 2)
+    replicates(distance, table, "epoch", "fid", GENERATOR, marker="o")
+    distance.set_yscale("log")
+    grid(distance, "epoch", "FID", "Distance to the test images")
+    for index, name in enumerate(("coverage", "precision", "unsure")):
+        label = "doubtful to the classifier" if name == "unsure" else name
+        replicates(share, table, "epoch", name, f"C{index}", label, marker="o")
+    share.set_ylim(-0.02, 1.02)
+    grid(share, "epoch", "share", "Shares of images")
+    share.legend(loc="center right")
+    return figure
+
+
+def image_grid(pixels: np.ndarray, title: str, labels: Sequence[str] = ()) -> Figure:
+    """One grey picture [height, width] in [0, 1] at twice its size under a title; `labels` are spread below it."""
+    height, width = pixels.shape
+    figure = Figure(figsize=(2 * width / 100 + 0.2, 2 * height / 100 + 0.45 + 0.2 * bool(labels)), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_title(title, fontsize=10)
+    axes.set_yticks([])
+    centres = (np.arange(len(labels)) + 0.5) * width / max(len(labels), 1)
+    axes.set_xticks(centres, labels, fontsize=8)
+    axes.tick_params(length=0)
+    return figure

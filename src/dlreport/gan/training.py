@@ -1,0 +1,143 @@
+"""The GAN's training loop. Report, part 2, "Training"."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from dlreport.checkpoint import NO_CHECKPOINTS, Checkpoint, Checkpoints
+from dlreport.config import GAN_THREADS, GanSettings
+from dlreport.errors import UserError
+from dlreport.executor import run_all
+from dlreport.gan.engines import build_engine, is_native
+from dlreport.gan.images import normalise
+from dlreport.gan.networks import Discriminator, Generator
+from dlreport.progress import log, progress
+from dlreport.runtime import check_precision, prepare, select_device
+from dlreport.streams import stream
+
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class GanRun:
+    """The trained networks' weights, and the losses."""
+
+    generator: Weights
+    discriminator: Weights
+    average: Weights  # the running average of the generator, on which training does not depend
+    snapshots: dict[int, Weights]  # the generator at each of `GanSettings.snapshot_epochs`
+    losses: dict[str, list[float]]  # "discriminator" and "generator": means by epoch, [epochs]
+
+
+def train_replicates(
+    pixels: Tensor,
+    settings: GanSettings,
+    seed: int,
+    device: str,
+    precision: str,
+    workers: int,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
+) -> list[GanRun]:
+    """Train `settings.replicates` GANs in replicate order, in up to `workers` processes that share as many threads."""
+    processes = 1
+    if is_native(select_device(device), precision):
+        processes = min(workers, settings.replicates)
+    run = partial(train_gan, pixels, settings, seed, device, precision, workers // processes)
+    return run_all(run, range(settings.replicates), processes, checkpoints)
+
+
+def train_gan(
+    pixels: Tensor,
+    settings: GanSettings,
+    seed: int,
+    device: str,
+    precision: str,
+    threads: int,
+    replicate: int,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
+) -> GanRun:
+    """Train on uint8 images [N, 28, 28]. Replicate k of a seed is replicate 0 of seed + k.
+
+    Goes on from a checkpoint if there is one. The native engine, whose numbers do not depend on them, uses up to
+    `threads`; autograd's, on a CPU, one.
+
+    Raises UserError naming the epoch if a loss is no longer finite.
+    """
+    if len(pixels) % settings.batch_size == 1:
+        raise UserError(
+            f"gan.batch_size: {settings.batch_size} leaves one image of {len(pixels)} for the last batch, "
+            "and BatchNorm needs two; choose another size"
+        )
+    where = select_device(device)
+    check_precision(precision, where)
+    prepare(min(threads, GAN_THREADS) if is_native(where, precision) else 1)
+    seed += replicate
+    generator = Generator(settings.latent_dim, stream(seed, "gan", "init", "generator")).to(where)
+    discriminator = Discriminator(stream(seed, "gan", "init", "discriminator")).to(where)
+    order = stream(seed, "gan", "order")
+    engine = build_engine(generator, discriminator, settings, stream(seed, "gan", "noise"), precision)
+    images = normalise(pixels).to(where)  # the whole set at once: 188 MB for the 60,000
+    decay = get_ema_multi_avg_fn(settings.average.decay)
+    average = AveragedModel(generator, multi_avg_fn=decay, use_buffers=True)  # BatchNorm's running statistics too
+    kept_at = settings.snapshot_epochs()
+    label = f"GAN-{replicate}"
+
+    with checkpoints.open(label) as checkpoint:
+
+        def snapshot(epoch: int) -> Checkpoint:
+            return checkpoint.beside(f"{label}-{epoch:04d}")
+
+        def keep_generator(epoch: int) -> None:
+            snapshots[epoch] = deepcopy(generator.state_dict())
+            snapshot(epoch).save(snapshots[epoch])
+
+        def save(finished: int) -> None:
+            position = {"finished": finished, "means": means, "losses": losses, "order": order_at_start}
+            checkpoint.save({**position, "engine": engine.state_dict(), "average": average.state_dict()})
+
+        snapshots: dict[int, Weights] = {}
+        finished, means = 0, []  # epochs, and the mean losses of each [2]
+        losses = []  # [2] of each batch of the epoch that was begun
+        state = checkpoint.load()
+        earlier = {epoch: snapshot(epoch).load() for epoch in kept_at if state and epoch <= state["finished"]}
+        if state and all(earlier.values()):
+            finished, means = state["finished"], state["means"]
+            losses = [loss.to(where) for loss in state["losses"]]
+            order.set_state(state["order"])
+            engine.load_state_dict(state["engine"])
+            average.load_state_dict(state["average"])
+            log.info("%s goes on from epoch %d, batch %d", label, finished + 1, len(losses))
+            snapshots |= earlier
+        else:
+            keep_generator(0)
+
+        for epoch in progress(range(finished + 1, settings.epochs + 1), label):
+            order_at_start = order.get_state()
+            batches = torch.randperm(len(images), generator=order).to(where).split(settings.batch_size)
+            for batch in batches[len(losses) :]:
+                losses.append(engine.step(images[batch]))
+                if ((epoch - 1) * len(batches) + len(losses)) % settings.average.every == 0:
+                    average.update_parameters(generator)
+                if checkpoint.due:
+                    save(epoch - 1)
+                    checkpoint.stop_if_asked(f"{label}, epoch {epoch}, batch {len(losses)} of {len(batches)},")
+            finite = torch.stack(losses).isfinite().all(1).tolist()
+            if not all(finite):
+                at = f"epoch {epoch}, batch {finite.index(False) + 1}"
+                raise UserError(f"{label}: a loss is no longer finite in {at}; lower gan.learning_rate")
+            means.append(torch.stack(losses).mean(0).cpu())
+            losses = []
+            log.info("%s epoch %d discriminator loss %.4f generator loss %.4f", label, epoch, *means[-1].tolist())
+            if epoch in kept_at:
+                keep_generator(epoch)
+        order_at_start = order.get_state()
+        save(settings.epochs)  # what follows may fail, as by a full disk
+    d_means, g_means = torch.stack(means).T.tolist()
+    networks = (generator, discriminator, average.module)
+    return GanRun(
+        *(network.state_dict() for network in networks), snapshots, {"discriminator": d_means, "generator": g_means}
+    )

@@ -1,0 +1,54 @@
+"""Training steps of a sequence model by sequence.c."""
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+from dlreport import native
+
+SOURCE = "sequence.c"
+CELLS = ("vanilla_rnn", "lstm")  # as in CELLS of cell.h
+
+
+def train(
+    cell: str,
+    x: Tensor,
+    target: Tensor,
+    shapes: tuple[int, int, int, int],
+    precision: str,
+    optimizer: tuple[float, float, float, float],
+    max_norm: float,
+    done: int,
+    parameters: Tensor,
+    squares: Tensor,
+    means: Tensor | None,
+    gradients: Tensor,
+) -> Tensor:
+    """K steps of Adam, or without `means` of RMSprop: x [K, T, B, D], target [K, B] -> loss and accuracy before each
+    update [K, 2].
+
+    `cell` is one of CELLS; `shapes` are D, H, G, O, with G the width of W_h; `optimizer` learning rate, decay of the
+    means, of the squares, epsilon; `max_norm` infinite for no clipping; `done` the number of earlier steps. All flat
+    and changed in place: the parameters in the order of the model's, their running squares and means, the last step's
+    gradients. Raises MemoryError.
+    """
+    K, T, B, _ = x.shape
+    D, H, G, O = shapes  # noqa: E741
+    count = (D + H + 1) * G + (H + 1) * O
+    if target.min() < 0 or target.max() >= O:
+        raise ValueError(f"targets must be 0 to {O - 1}, found {target.min()} to {target.max()}")
+    results = torch.empty(K, 2)
+    native.call(
+        *(SOURCE, "train_sequence"),
+        *(CELLS.index(cell), K, B, T, D, H, G, O),
+        *(native.address(x, torch.float32, K, T, B, D), native.address(target, torch.int64, K, B)),
+        *native.floats(*optimizer, max_norm),
+        ctypes.c_int64(done),
+        *(native.address(tensor, torch.float32, count) for tensor in (parameters, squares)),
+        ctypes.c_void_p(None) if means is None else native.address(means, torch.float32, count),
+        native.address(gradients, torch.float32, count),
+        native.address(results, torch.float32, K, 2),
+        ctypes.byref(native.products(precision)),
+    )
+    return results

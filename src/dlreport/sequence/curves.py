@@ -1,0 +1,99 @@
+"""What the training curves show, as numbers.
+
+A curve has a row per replicate and window of steps: replicate, step, loss_mean, loss_min, loss_max, accuracy_mean, ….
+"""
+
+from math import inf
+from statistics import mean, median_high
+
+import numpy as np
+import pandas as pd
+
+
+def over_replicates(curve: pd.DataFrame) -> pd.DataFrame:
+    """By step, of loss and accuracy: `_mean` over replicates of the windows' means, `_low` and `_high` their extremes.
+
+    Of a single replicate these are the extremes of each window's steps.
+    """
+    several = curve["replicate"].nunique() > 1
+    columns = {}
+    for name in ("loss", "accuracy"):
+        for column, how, of_one in (("mean", "mean", "mean"), ("low", "min", "min"), ("high", "max", "max")):
+            columns[f"{name}_{column}"] = (f"{name}_{'mean' if several else of_one}", how)
+    return curve.groupby("step", as_index=False).agg(**columns)
+
+
+def long_table(curves: dict[tuple[str, int], pd.DataFrame]) -> pd.DataFrame:
+    """Accuracy over replicates as one table: model, length, step, mean, low, high; curves keyed by (model, length)."""
+    columns = {"accuracy_mean": "mean", "accuracy_low": "low", "accuracy_high": "high"}
+    tables = [
+        over_replicates(curve).rename(columns=columns).assign(model=model, length=length)
+        for (model, length), curve in curves.items()
+    ]
+    return pd.concat(tables)[["model", "length", "step", *columns.values()]]
+
+
+def _by_replicate(curve: pd.DataFrame) -> list[pd.DataFrame]:
+    return [one for _, one in curve.groupby("replicate")]
+
+
+def steps_to_reach(curve: pd.DataFrame, threshold: float) -> list[int | None]:
+    """Of each replicate the last step of the first window whose mean accuracy is at least `threshold`, or None."""
+    reached = [one.loc[one["accuracy_mean"] >= threshold, "step"] for one in _by_replicate(curve)]
+    return [None if steps.empty else int(steps.iloc[0]) for steps in reached]
+
+
+def window_spread(curve: pd.DataFrame, average_from: int) -> list[float]:
+    """How much each replicate fluctuates at its end: standard deviation of accuracy's window means from `average_from`
+    on."""
+    late = curve[curve["step"] >= average_from]
+    return [float(one["accuracy_mean"].std(ddof=0)) for one in _by_replicate(late)]
+
+
+def _late_halves(curve: pd.DataFrame, column: str, average_from: int) -> list[tuple[float, float]]:
+    """Of each replicate the means of a column over both halves of the windows from `average_from` on; equal if there is
+    one window alone."""
+    halves = []
+    for one in _by_replicate(curve[curve["step"] >= average_from]):
+        values, half = one[column], len(one) // 2
+        halves.append((values[:half].mean(), values[half:].mean()) if half else (values.mean(), values.mean()))
+    return halves
+
+
+def late_gain(curve: pd.DataFrame, average_from: int) -> list[float]:
+    """How much the accuracy of each replicate still rises at the end, between these halves."""
+    return [float(second - first) for first, second in _late_halves(curve, "accuracy_mean", average_from)]
+
+
+def late_fall(curve: pd.DataFrame, average_from: int) -> list[float]:
+    """By which share the loss of each replicate still falls at the end, between these halves."""
+    return [float(1 - second / first) for first, second in _late_halves(curve, "loss_mean", average_from)]
+
+
+def knee(curve: pd.DataFrame) -> list[float]:
+    """Of each replicate the step at which two straight lines, one before and one after it, fit the loss best."""
+    steps = []
+    for one in _by_replicate(curve):
+        x, y = one["step"].to_numpy(dtype=float), one["loss_mean"].to_numpy()
+        errors = {
+            x[k]: sum(np.polyfit(x[part], y[part], 1, full=True)[1].sum() for part in (slice(k), slice(k, None)))
+            for k in range(3, len(x) - 3)
+        }
+        steps.append(min(errors, key=errors.get, default=inf))
+    return steps
+
+
+def course(curve: pd.DataFrame, threshold: float, steps: int, average_from: int) -> dict[str, float | None]:
+    """One task's training in a few numbers, means over the replicates: the loss of the first window, after a tenth of
+    the steps, and of the last; `reached`, the median step of `steps_to_reach`, None if a replicate never does; `gain`
+    and `spread` as by `late_gain` and `window_spread`."""
+    loss = over_replicates(curve).set_index("step")["loss_mean"]
+    reached = steps_to_reach(curve, threshold)
+    return {
+        "loss_first": loss.iloc[0],
+        "loss_tenth": loss[loss.index >= steps // 10].iloc[0],
+        "loss_last": loss.iloc[-1],
+        "reached": None if None in reached else int(median_high(reached)),
+        "gain": mean(late_gain(curve, average_from)),
+        "spread": mean(window_spread(curve, average_from)),
+    }

@@ -1,0 +1,120 @@
+"""Training of a sequence model by blocks of steps, in the two forms there are.
+
+`Native`, in C, where it can be: on a CPU with a C compiler, for a model with a step in native/cell.h. `Autograd` for
+every other model, on every other device, and without a compiler.
+
+Shapes: K steps, R replicates, B batch, T time steps, D input dim.
+  `train` takes x [K, R, T, B, D] and target [K, R, B], updates the models' weights step by step, and returns loss and
+  accuracy before each update [K, 2, R].
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from dlreport.config import SequenceSettings
+from dlreport.native import flatten
+from dlreport.native import sequence as native_sequence
+from dlreport.sequence.loss import accuracy, cross_entropy
+from dlreport.sequence.models.base import SequenceModel
+
+# PyTorch's defaults; the first decay is that of the gradients' running mean, the second that of their squares
+DECAYS, EPSILON = {"RMSprop": (0.0, 0.99), "Adam": (0.9, 0.999)}, 1e-8
+
+
+class Native:
+    """One replicate (R = 1) on one thread of a CPU, by native/sequence.c."""
+
+    def __init__(self, model: SequenceModel, settings: SequenceSettings, precision: str):
+        self.cell = model.NATIVE
+        W_x, W_h, b, W_p, b_p = model.parameters()  # the order that sequence.c expects
+        D, G, H, O = *W_x.shape, W_h.shape[0], len(b_p)  # noqa: E741
+        assert [*W_h.shape, *b.shape, *W_p.shape] == [H, G, G, H, O]
+        self.shapes = D, H, G, O
+        self.precision = precision
+        self.optimizer = settings.learning_rate, *DECAYS[settings.optimizer], EPSILON
+        self.max_norm = settings.clip.max_norm if settings.clip.mode == "effective" else math.inf
+        self.weights = flatten(list(model.parameters()))
+        self.squares, self.gradients = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        self.means = torch.zeros_like(self.weights) if settings.optimizer == "Adam" else None
+        self.done = torch.zeros((), dtype=torch.int64)  # steps
+        means = [] if self.means is None else [self.means]
+        self.state = [self.weights, self.squares, *means, self.done]  # all that training goes on from
+
+    def train(self, x: Tensor, target: Tensor) -> Tensor:
+        state = int(self.done), self.weights, self.squares, self.means, self.gradients
+        options = self.shapes, self.precision, self.optimizer, self.max_norm, *state
+        results = native_sequence.train(self.cell, x[:, 0], target[:, 0], *options)
+        self.done += len(x)
+        return results[..., None]
+
+
+def clip(gradients: list[Tensor], max_norm: float) -> None:
+    """Scale each replicate's gradients [R, ...], all parameters together, to a norm of at most `max_norm`, in place."""
+    squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0)
+    factor = (max_norm / (squares.sqrt() + 1e-6)).clamp(max=1)
+    for gradient in gradients:
+        gradient.mul_(factor.view(-1, *[1] * (gradient.dim() - 1)))
+
+
+class Autograd:
+    """All replicates at once on any device, by autograd: their weights, stacked to [R, ...], become the models'.
+
+    Stacked products may round as R has it, so a replicate's last digits can depend on how many there are. With bf16 the
+    forward pass is under autocast, which rounds the products' results too; `Native` rounds what goes into them alone.
+    On CUDA a step is one compiled graph: at batch 128 the launches of its many small kernels would cost more than they
+    compute.
+    """
+
+    def __init__(self, models: list[SequenceModel], settings: SequenceSettings, precision: str):
+        self.model, self.settings, self.precision = models[0], settings, precision
+        stacked, _ = torch.func.stack_module_state(models)
+        self.weights = {name: value.detach() for name, value in stacked.items()}
+        self.squares = {name: torch.zeros_like(value) for name, value in self.weights.items()}
+        with_means = settings.optimizer == "Adam"
+        self.means = {name: torch.zeros_like(value) for name, value in self.weights.items() if with_means}
+        for name, value in self.weights.items():
+            for replicate, model in enumerate(models):
+                model.get_parameter(name).data = value[replicate]
+        self.device = value.device
+        # Adam corrects its running mean and squares for their start at zero by these: 1 - decay^steps
+        self.seen = torch.zeros(2, device=self.device)
+        self.state = [*self.weights.values(), *self.squares.values(), *self.means.values(), self.seen]
+        self.gradients = torch.func.vmap(torch.func.grad(self.loss, has_aux=True))
+        self.step = self.eager_step
+        if self.device.type == "cuda":
+            for tensor in self.state:
+                torch._dynamo.mark_static_address(tensor)  # a CUDA graph may update only such tensors in place
+            self.step = torch.compile(self.eager_step, mode="reduce-overhead", dynamic=False)
+
+    def loss(self, weights: dict[str, Tensor], x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Of one replicate; x [T, B, D], target [B] -> loss, and loss and accuracy [2]."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            logits = torch.func.functional_call(self.model, weights, (x.transpose(0, 1),)).float()
+        value = cross_entropy(logits, target)
+        return value, torch.stack([value.detach(), accuracy(logits, target)])
+
+    def eager_step(self, x: Tensor, target: Tensor) -> Tensor:
+        """One step; x [R, T, B, D], target [R, B] -> loss and accuracy [2, R]."""
+        gradients, result = self.gradients(self.weights, x, target)
+        if self.settings.clip.mode == "effective":
+            clip(list(gradients.values()), self.settings.clip.max_norm)
+        beta, alpha = DECAYS[self.settings.optimizer]
+        rate = self.settings.learning_rate
+        for seen, decay in zip(self.seen, (beta, alpha), strict=True):
+            seen.mul_(decay).add_(1 - decay)
+        for name, gradient in gradients.items():
+            square = self.squares[name].mul_(alpha).addcmul_(gradient, gradient, value=1 - alpha)
+            if self.settings.optimizer == "Adam":
+                mean = self.means[name].lerp_(gradient, 1 - beta) / self.seen[0]
+                self.weights[name].addcdiv_(mean, (square / self.seen[1]).sqrt() + EPSILON, value=-rate)
+            else:
+                self.weights[name].addcdiv_(gradient, square.sqrt() + EPSILON, value=-rate)
+        return result.T
+
+    def train(self, x: Tensor, target: Tensor) -> Tensor:
+        results = torch.empty(len(x), 2, x.shape[1], device=self.device)
+        for k in range(len(x)):
+            results[k] = self.step(x[k], target[k])  # a copy: a CUDA graph writes over its output when it runs again
+        return results

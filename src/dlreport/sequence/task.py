@@ -1,0 +1,38 @@
+"""A task of Part 1: a model at a palindrome length."""
+
+from dataclasses import dataclass
+
+import torch
+
+from dlreport.sequence import palindromes
+from dlreport.sequence.initialisation import reinitialise
+from dlreport.sequence.models import model_class
+from dlreport.sequence.models.base import SequenceModel
+from dlreport.streams import stream
+
+
+@dataclass(frozen=True)
+class Task:
+    """Its name, MODEL-LENGTH, is that of its random streams, so no other task can move its numbers."""
+
+    model: str
+    length: int
+
+    def __str__(self) -> str:
+        return f"{self.model}-{self.length}"
+
+    def stream(self, seed: int, replicate: int, use: str) -> torch.Generator:
+        return stream(seed, "sequence", str(self), replicate, use)
+
+    def build(self, hidden_dim: int, generator: torch.Generator, initialisation: str = "as_reported") -> SequenceModel:
+        """The model: one scalar in per time step, one logit per digit out."""
+        model = model_class(self.model)(1, hidden_dim, palindromes.DIGITS, generator)
+        if initialisation != "as_reported":
+            reinitialise(model, initialisation, generator)
+        return model
+
+    def load(self, hidden_dim: int, weights: dict[str, torch.Tensor]) -> SequenceModel:
+        """The model with trained weights, in eval mode."""
+        model = self.build(hidden_dim, torch.Generator())
+        model.load_state_dict(weights)
+        return model.eval()

@@ -1,0 +1,161 @@
+"""Training of one sequence model on palindromes of one length. Report, part 1, "Training"."""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dlreport import native
+from dlreport.checkpoint import NO_CHECKPOINTS, Checkpoints
+from dlreport.config import SequenceSettings
+from dlreport.errors import UserError
+from dlreport.executor import run_all
+from dlreport.native import sequence as native_sequence
+from dlreport.progress import log, steps_bar
+from dlreport.runtime import check_precision, prepare, select_device
+from dlreport.sequence import palindromes
+from dlreport.sequence.engines import Autograd, Native
+from dlreport.sequence.models import model_class
+from dlreport.sequence.task import Task
+
+BLOCK = 8192  # sequences drawn, and trained on, between two returns to Python: enough for that to cost nothing
+
+
+@dataclass(frozen=True)
+class SequenceRun:
+    """A trained replicate: its weights, also half-way, and the loss and accuracy of every step, float32 [steps]."""
+
+    weights: dict[str, np.ndarray]
+    halfway: dict[str, np.ndarray]
+    loss: np.ndarray
+    accuracy: np.ndarray
+
+
+def is_native(task: Task, device: torch.device, precision: str) -> bool:
+    """Whether the native engine trains the task's model on this device."""
+    cell = model_class(task.model).NATIVE
+    return cell is not None and native.serves(native_sequence.SOURCE, device.type, precision)
+
+
+def train(
+    task: Task,
+    settings: SequenceSettings,
+    seed: int,
+    device: torch.device,
+    precision: str,
+    replicates: list[int],
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
+) -> list[SequenceRun]:
+    """Train these replicates in this process, each from its own streams for initialisation and data.
+
+    By the native engine one, else by autograd's all at once. Goes on from a checkpoint if there is one. Raises
+    UserError naming the step if a loss is no longer finite.
+    """
+    prepare(threads=1)
+
+    def streams(use: str) -> list[torch.Generator]:
+        return [task.stream(seed, replicate, use) for replicate in replicates]
+
+    initial = [task.build(settings.hidden_dim, generator, settings.initialisation) for generator in streams("init")]
+    models = [model.to(device) for model in initial]
+    data = streams("data")
+    if is_native(task, device, precision):
+        (model,) = models
+        engine = Native(model, settings, precision)
+    else:
+        engine = Autograd(models, settings, precision)
+    results = torch.empty(settings.steps, 2, len(replicates))
+    label = f"{task} replicate {replicates[0]}"
+    block = max(1, BLOCK // settings.batch_size)
+    with (
+        checkpoints.open(label.replace(" ", "-")) as checkpoint,
+        steps_bar(settings.steps, label, position=replicates[0]) as bar,
+    ):
+        begin, halfway = 0, None
+        if state := checkpoint.load():
+            begin = len(state["results"])
+            log.info("%s goes on from step %d", label, begin)
+            results[:begin], halfway = state["results"], state["halfway"]
+            for tensor, saved in zip(engine.state, state["engine"], strict=True):
+                tensor.copy_(saved)
+            for generator, saved in zip(data, state["data"], strict=True):
+                generator.set_state(saved)
+            bar.update(begin)
+        half = settings.steps // 2
+        starts = sorted({0, half, *range(0, settings.steps, block)})
+        for start, stop in pairwise([*starts, settings.steps]):
+            if start < begin:
+                continue
+            steps = range(start, stop)
+            if start == half:
+                halfway = [_weights(model) for model in models]
+            x, target = draw(task.length, settings.batch_size, len(steps), data)
+            results[start : steps.stop] = engine.train(x.to(device), target.to(device))
+            bar.update(len(steps))
+            _report(task, replicates, results, steps, settings)
+            if checkpoint.due or steps.stop == settings.steps:
+                streams_now = [generator.get_state() for generator in data]
+                so_far = {"results": results[: steps.stop], "halfway": halfway}
+                checkpoint.save({**so_far, "engine": engine.state, "data": streams_now})
+                checkpoint.stop_if_asked(f"{label}, step {steps.stop} of {settings.steps},")
+    curves = np.ascontiguousarray(results.permute(2, 1, 0).numpy())
+    weights = [_weights(model) for model in models]
+    return [
+        SequenceRun(*({name: value.numpy() for name, value in state.items()} for state in states), *curve)
+        for *states, curve in zip(weights, halfway, curves, strict=True)
+    ]
+
+
+def _weights(model: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: value.to("cpu", copy=True) for name, value in model.state_dict().items()}
+
+
+def draw(length: int, batch_size: int, steps: int, streams: list[torch.Generator]) -> tuple[Tensor, Tensor]:
+    """The data of the next K steps, a replicate from each stream: x [K, R, T, B, 1], target [K, R, B]."""
+    drawn = [palindromes.sample(steps * batch_size, length, generator) for generator in streams]
+    x = torch.stack([x.view(steps, batch_size, -1, 1).transpose(1, 2) for x, _ in drawn], dim=1)
+    return x, torch.stack([target.view(steps, batch_size) for _, target in drawn], dim=1)
+
+
+def _report(task: Task, replicates: list[int], results: Tensor, steps: range, settings: SequenceSettings) -> None:
+    """Log the lines that are due among these steps; refuse a loss that is no number."""
+    finite = results[steps.start : steps.stop, 0].isfinite().all(1).tolist()
+    for step, fine in zip(steps, finite, strict=True):
+        due = step % settings.log_every == 0 or step == settings.steps - 1
+        if fine and not due:
+            continue
+        for replicate, (loss, accuracy) in zip(replicates, results[step].T.tolist(), strict=True):
+            if due:
+                log.info("%s replicate %d step %d loss %.4g accuracy %.4f", task, replicate, step, loss, accuracy)
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"{task} replicate {replicate}: the loss is {loss:g} at step {step}; lower sequence.learning_rate"
+                )
+
+
+def train_replicates(
+    task: Task,
+    settings: SequenceSettings,
+    seed: int,
+    device: str,
+    precision: str,
+    workers: int,
+    checkpoints: Checkpoints = NO_CHECKPOINTS,
+) -> list[SequenceRun]:
+    """Train `settings.replicates` runs in replicate order, on a CPU in up to `workers` processes of one thread each.
+
+    By the native engine a replicate's numbers depend on its own index and streams alone: not on `workers`, nor on how
+    many others run.
+    """
+    where = select_device(device)
+    check_precision(precision, where)
+    run = partial(train, task, settings, seed, where, precision)
+    replicates = range(settings.replicates)
+    if not is_native(task, where, precision):
+        return run([*replicates], checkpoints)
+    alone = [[replicate] for replicate in replicates]
+    return [trained for (trained,) in run_all(run, alone, min(workers, len(alone)), checkpoints)]

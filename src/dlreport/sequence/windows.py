@@ -1,0 +1,25 @@
+"""A training's steps in few numbers."""
+
+import numpy as np
+
+
+def mean_accuracy(accuracy: np.ndarray, average_from: int) -> float:
+    """The report's training accuracy: mean of `accuracy` [steps] from `average_from` up to, not including, the last."""
+    return float(accuracy[average_from:-1].mean(dtype=np.float64))
+
+
+def windowed(loss: np.ndarray, accuracy: np.ndarray, points: int) -> dict[str, np.ndarray]:
+    """Loss and accuracy [steps] as mean, min and max over at most `points` equal windows of steps (the last may be shorter).
+
+    Returns columns [points]; `step` is the last step of each window.
+    """
+    steps = len(loss)
+    size = -(-steps // points)
+    starts = np.arange(0, steps, size)
+    stops = np.minimum(starts + size, steps)
+    columns = {"step": stops - 1}
+    for name, values in (("loss", loss), ("accuracy", accuracy)):
+        columns[f"{name}_mean"] = np.add.reduceat(values.astype(np.float64), starts) / (stops - starts)
+        columns[f"{name}_min"] = np.minimum.reduceat(values, starts)
+        columns[f"{name}_max"] = np.maximum.reduceat(values, starts)
+    return columns

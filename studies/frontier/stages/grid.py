@@ -1,0 +1,157 @@
+"""The frontier study's grid: which runs there are, what each trains with, and the training and test of one.
+
+Nothing here knows how or where runs are spread; a run's numbers follow from the run and the study's settings alone.
+"""
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import AfterValidator, Field
+
+from dlreport.checkpoint import Checkpoints
+from dlreport.config import (
+    Initialisation,
+    Lengths,
+    ModelName,
+    Optimizer,
+    PositiveInt,
+    Rate,
+    Replicates,
+    Section,
+    SequenceSettings,
+    load,
+    unique,
+)
+from dlreport.errors import UserError
+from dlreport.sequence.accuracy import evaluate
+from dlreport.sequence.models import check_names, model_class
+from dlreport.sequence.task import Task
+from dlreport.sequence.training import train
+from dlreport.sequence.windows import mean_accuracy
+
+HERE, SOURCES = Path("studies/frontier"), Path("sources/frontier/train")
+AXES = {"models", "lengths", "hidden_dims", "initialisations", "clip_modes", "replicates"}
+WINDOW = 100  # steps over which accuracy is averaged to say when a run got there
+
+
+class Study(Section):
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    models: Annotated[list[ModelName], Field(min_length=1), AfterValidator(unique)]
+    lengths: Lengths
+    hidden_dims: Annotated[list[Annotated[int, Field(ge=1, le=2**12)]], Field(min_length=1), AfterValidator(unique)]
+    initialisations: Annotated[list[Initialisation], Field(min_length=1), AfterValidator(unique)]
+    clip_modes: Annotated[list[Literal["off", "effective"]], Field(min_length=1), AfterValidator(unique)]
+    replicates: Replicates
+    steps: Annotated[int, Field(ge=20, le=10**9)]
+    batch_size: Annotated[int, Field(ge=1, le=2**16)]
+    optimizer: Optimizer
+    learning_rate: Rate
+    max_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    test_sequences: PositiveInt
+    solved_at: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a replicate of a cell of the grid's table."""
+
+    model: str
+    hidden_dim: int
+    initialisation: str
+    clip: str
+    length: int
+    replicate: int
+
+    def __str__(self) -> str:
+        return "-".join(map(str, asdict(self).values()))
+
+    @property
+    def cost(self) -> int:
+        """In proportion to the time of a training step, near enough to plan with.
+
+        The hidden product's work, and what grows with the hidden size alone: measured at sizes 32 to 128.
+        """
+        return model_class(self.model).blocks() * (self.length - 1) * self.hidden_dim * (self.hidden_dim + 32)
+
+
+def load_study() -> Study:
+    study = load(Study, HERE / "params.yaml")
+    check_names(study.models)
+    return study
+
+
+def runs(study: Study) -> list[Run]:
+    """All runs, in the order of the table."""
+    axes = study.models, study.hidden_dims, study.initialisations, study.clip_modes, study.lengths
+    return [Run(*values) for values in product(*axes, range(study.replicates))]
+
+
+def fingerprint(study: Study, model: str) -> str:
+    """Of all that decides the numbers of a model's runs but the run itself: settings, PyTorch, and the sources.
+
+    The axes of the grid are left out, so that a longer axis changes no run that was there.
+    """
+    digest = hashlib.sha256(json.dumps([study.model_dump(exclude=AXES), torch.__version__]).encode())
+    digest.update((SOURCES / f"{model}.txt").read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def settings(run: Run, study: Study) -> SequenceSettings:
+    """The run's settings as the library's training takes them."""
+    return SequenceSettings.model_validate(
+        {
+            **study.model_dump(include={"steps", "batch_size", "optimizer", "learning_rate"}),
+            "models": [run.model],
+            "lengths": [run.length],
+            "replicates": 1,
+            "hidden_dim": run.hidden_dim,
+            "initialisation": run.initialisation,
+            "clip": {"mode": run.clip, "max_norm": study.max_norm},
+            "average_from": study.steps * 9 // 10,
+            "log_every": study.steps,
+            "curve_points": 1,
+            "test": {"report_sequences": 1, "sequences": study.test_sequences, "confidence": 0.95},
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Train:
+    """What the executor calls for each run."""
+
+    study: Study
+
+    def __call__(self, run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
+        """Train the run in this process on one thread and test it: its row of the table, and how it came about.
+
+        Streams are named by model, length and replicate, so that runs which differ in the rest see the same data. The
+        test is after the last step, as in the report, whatever the accuracy was before.
+        """
+        start = time.process_time()  # of the processor: on a busy machine the clock would tell of the others, too
+        task, run_settings, study = Task(run.model, run.length), settings(run, self.study), self.study
+        row = {**asdict(run), "train_accuracy": None, "test_accuracy": None, "solved_step": None, "diverged": False}
+        options = task, run_settings, study.seed, torch.device("cpu"), "fp32"
+        try:
+            (trained,) = train(*options, [run.replicate], checkpoints)
+        except UserError:  # the one that training raises: a loss that is no number
+            row["diverged"] = True
+        else:
+            weights = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
+            row["train_accuracy"] = mean_accuracy(trained.accuracy, run_settings.average_from)
+            row["test_accuracy"] = evaluate(task, [weights], run_settings, study.seed).large[0]
+            row["solved_step"] = solved_step(trained.accuracy, study.solved_at)
+        return {"row": row, "core_seconds": time.process_time() - start, "torch": torch.__version__}
+
+
+def solved_step(accuracy: np.ndarray, solved_at: float) -> int | None:
+    """Steps after which accuracy [steps], averaged over windows, is first `solved_at` or more; None if it never is."""
+    windows = accuracy[: len(accuracy) // WINDOW * WINDOW].reshape(-1, WINDOW).mean(1, dtype=np.float64)
+    solved = np.flatnonzero(windows >= solved_at)
+    return int(solved[0] + 1) * WINDOW if len(solved) else None
