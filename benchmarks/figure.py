@@ -1,4 +1,4 @@
-"""results.png from results.json: ms a step of every competitor on every cell.
+"""results.png from results.json: ms a step of every competitor on every workload.
 
 python benchmarks/figure.py
 """
@@ -6,11 +6,12 @@ python benchmarks/figure.py
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from workloads import PEERS
 
 from dlreport.errors import run
 from dlreport.io import read_json, write_figure
 
-COLOURS = {"notebook": "#999999", "nn.RNN / nn.LSTM / torch GAN": "#d95f02", "JAX": "#7570b3", "here": "#1f77b4"}
+COLOURS = {"notebook": "#999999", " / ".join(PEERS.values()): "#d95f02", "JAX": "#7570b3", "here": "#1f77b4"}
 BF16 = "#7fb8e0"
 
 
@@ -22,12 +23,12 @@ def _columns(entry: dict) -> dict[str, float | None]:
 
 
 def bars(results: dict) -> Figure:
-    """A group of bars a cell on a log scale, each with its ms; a tick shows the floor, the matrix products alone."""
-    cells = results["cells"]
-    rows = [_columns(entry) for entry in cells]
+    """Bars by workload on a log scale, each with its ms; a tick shows the floor, the matrix products alone."""
+    entries = results["cells"]
+    rows = [_columns(entry) for entry in entries]
     labels = [label for label in rows[0] if any(row[label] for row in rows)]
     colours = COLOURS | {"here, bf16": BF16}
-    figure = Figure(figsize=(max(5, 1.5 * len(cells) + 1), 4.2), layout="constrained")
+    figure = Figure(figsize=(max(5, 1.5 * len(entries) + 1), 4.2), layout="constrained")
     axes = figure.subplots()
     axes.set_yscale("log")
     width = 0.84 / max(len(labels), 1)
@@ -36,11 +37,11 @@ def bars(results: dict) -> Figure:
         at = [(x + shift, row[label]) for x, row in enumerate(rows) if row[label]]
         drawn = axes.bar([x for x, _ in at], [ms for _, ms in at], 0.94 * width, color=colours[label], label=label)
         axes.bar_label(drawn, fmt="%.3g", fontsize=6, padding=1)
-    for x, entry in enumerate(cells):
+    for x, entry in enumerate(entries):
         if entry["floor_ms"]:
             label = "floor: its fp32 products alone, at the best rate" if x == 0 else None
             axes.hlines(entry["floor_ms"], x - 0.45, x + 0.45, color="black", linewidth=1.2, label=label)
-    axes.set_xticks(range(len(cells)), [entry["name"].replace("-", "\n") for entry in cells])
+    axes.set_xticks(range(len(entries)), [entry["name"].replace("-", "\n") for entry in entries])
     axes.set_ylabel("ms a training step")
     axes.set_ymargin(0.15)
     axes.grid(axis="y", alpha=0.3)

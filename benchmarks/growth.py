@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from cells import Cell, flops
 from harness import Competitor, Crew, calibrate
+from workloads import Workload, flops
 
 from dlreport.errors import run
 from dlreport.io import write_figure, write_json
+from dlreport.sequence.models import MODELS, colours
 
-MODELS = ("VanillaRNN", "LSTM")
 WORKERS = 2
 ALONE, SIDE_BY_SIDE = (Competitor("ours", "ours:build", arrangement) for arrangement in ("1", "x2"))
 PANELS = {
@@ -31,26 +31,26 @@ LABELS = {"length": "palindrome length", "hidden": "hidden size", "replicates": 
 
 @dataclass(frozen=True)
 class Point:
-    cell: Cell
+    workload: Workload
     replicates: int = 1
 
     @property
     def work(self) -> int:
         """FLOPs of the products of one step of all replicates, on the worker that has most of them."""
-        return flops(self.cell) * -(-self.replicates // WORKERS)
+        return flops(self.workload) * -(-self.replicates // WORKERS)
 
     def seconds(self, crew: Crew, steps: int) -> float:
         """Wall time until every replicate has done `steps` steps."""
         if self.replicates == 1:
-            return crew.run(ALONE, self.cell, steps)
+            return crew.run(ALONE, self.workload, steps)
         first = -(-self.replicates // WORKERS)
-        return crew.run(SIDE_BY_SIDE, self.cell, (first * steps, (self.replicates - first) * steps))
+        return crew.run(SIDE_BY_SIDE, self.workload, (first * steps, (self.replicates - first) * steps))
 
 
 def point(model: str, panel: str, value: int) -> Point:
     """One value of one panel, all others at their default: length 20, hidden size 128, batch 128, one replicate."""
-    cell = Cell(model, 20)
-    return Point(cell, value) if panel == "replicates" else Point(replace(cell, **{panel: value}))
+    workload = Workload(model, 20)
+    return Point(workload, value) if panel == "replicates" else Point(replace(workload, **{panel: value}))
 
 
 def measure(points: list[Point], repeats: int, block_seconds: float) -> dict[Point, float]:
@@ -59,9 +59,9 @@ def measure(points: list[Point], repeats: int, block_seconds: float) -> dict[Poi
         steps = {}
         for at in points:
             if at.replicates > 1:
-                crew.run(SIDE_BY_SIDE, at.cell, 2)  # the second worker's model, warmed up
-            rounds = at.work / flops(at.cell)
-            steps[at] = max(1, round(calibrate(crew, ALONE, at.cell, block_seconds) / rounds))
+                crew.run(SIDE_BY_SIDE, at.workload, 2)  # the second worker's model, warmed up
+            rounds = at.work / flops(at.workload)
+            steps[at] = max(1, round(calibrate(crew, ALONE, at.workload, block_seconds) / rounds))
         times = {at: [] for at in points}
         for _ in range(repeats):
             for at, n in steps.items():
@@ -74,17 +74,16 @@ def draw(rows: list[dict]):
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator
 
-    from dlreport.figures import COLOURS
-
+    colour = colours(MODELS)
     figure = Figure(figsize=(10, 7), layout="constrained")
     for axes, (panel, values) in zip(figure.subplots(2, 2).flat, PANELS.items(), strict=True):
         for model in MODELS:
             ms = [row["ms"] for row in rows if (row["model"], row["panel"]) == (model, panel)]
             default = next(row for row in rows if row["model"] == model and row["default"])
             rate = default["ms"] / point(model, "length", 20).work
-            axes.plot(values, ms, "o-", color=COLOURS[model], label=model)
+            axes.plot(values, ms, "o-", color=colour[model], label=model)
             dashed = [rate * point(model, panel, value).work for value in values]
-            axes.plot(values, dashed, "--", color=COLOURS[model], alpha=0.6, label=f"{model}, in proportion to FLOPs")
+            axes.plot(values, dashed, "--", color=colour[model], alpha=0.6, label=f"{model}, in proportion to FLOPs")
         axes.set(xscale="log", yscale="log", xlabel=LABELS[panel], ylabel="ms a training step")
         axes.set_xticks(values, values)
         axes.xaxis.set_minor_locator(NullLocator())

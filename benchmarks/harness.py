@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from time import perf_counter
 
-from cells import Cell
+from workloads import Workload
 
 ARRANGEMENTS = {"1": (1, 1), "x2": (2, 1), "2 threads": (1, 2)}  # processes, threads of each
 
@@ -24,7 +24,7 @@ ARRANGEMENTS = {"1": (1, 1), "x2": (2, 1), "2 threads": (1, 2)}  # processes, th
 @dataclass(frozen=True)
 class Competitor:
     name: str
-    factory: str  # "module:function", called with the cell and the options
+    factory: str  # "module:function", called with the workload and the options
     arrangement: str
     options: tuple[tuple[str, str], ...] = ()
 
@@ -58,10 +58,10 @@ def _work(pipe: Connection, engine: str, threads: int, index: int, barrier: Barr
     runs = {}
     while (command := pipe.recv()) is not None:
         try:
-            key, cell, competitor, steps, together = command
+            key, workload, competitor, steps, together = command
             if key not in runs:
                 module, function = competitor.factory.split(":")
-                runs[key] = getattr(importlib.import_module(module), function)(cell, **dict(competitor.options))
+                runs[key] = getattr(importlib.import_module(module), function)(workload, **dict(competitor.options))
             if together:
                 barrier.wait()
             start = perf_counter()
@@ -100,7 +100,7 @@ class Crew:
             theirs.close()
         return self._pipes[key]
 
-    def run(self, competitor: Competitor, cell: Cell, steps: int | tuple[int, ...]) -> float:
+    def run(self, competitor: Competitor, workload: Workload, steps: int | tuple[int, ...]) -> float:
         """Seconds until all processes have run their steps (a number, or one for each process); builds it if new.
 
         Raises RuntimeError with the worker's message.
@@ -108,42 +108,42 @@ class Crew:
         processes, threads = ARRANGEMENTS[competitor.arrangement]
         shares = steps if isinstance(steps, tuple) else (steps,) * processes
         pipes = [self._pipe(competitor.engine, threads, index) for index in range(processes)]
-        key = (competitor.name, competitor.factory, competitor.options, cell)
+        key = (competitor.name, competitor.factory, competitor.options, workload)
         together = processes > 1 and any(shares)
         for pipe, share in zip(pipes, shares, strict=True):
-            pipe.send((key, cell, competitor, share, together))
+            pipe.send((key, workload, competitor, share, together))
         errors, times = zip(*[pipe.recv() for pipe in pipes], strict=True)
         if any(errors):
             raise RuntimeError(next(filter(None, errors)))
         return max(end for _, end in times) - min(start for start, _ in times)
 
 
-def calibrate(crew: Crew, competitor: Competitor, cell: Cell, block_seconds: float) -> int:
+def calibrate(crew: Crew, competitor: Competitor, workload: Workload, block_seconds: float) -> int:
     """The steps of a block of about `block_seconds`. Builds, compiles and warms up; ends with a block of that size."""
-    crew.run(competitor, cell, 0)
-    crew.run(competitor, cell, 1)
-    steps = next(n for n in (2**i for i in count()) if crew.run(competitor, cell, n) > block_seconds / 4)
-    steps = max(1, round(steps * block_seconds / crew.run(competitor, cell, steps)))
-    crew.run(competitor, cell, steps)
+    crew.run(competitor, workload, 0)
+    crew.run(competitor, workload, 1)
+    steps = next(n for n in (2**i for i in count()) if crew.run(competitor, workload, n) > block_seconds / 4)
+    steps = max(1, round(steps * block_seconds / crew.run(competitor, workload, steps)))
+    crew.run(competitor, workload, steps)
     return steps
 
 
 def measure(
-    crew: Crew, pairs: Iterable[tuple[Competitor, Cell]], repeats: int, block_seconds: float
-) -> dict[tuple[Competitor, Cell], float]:
-    """Median ms a step of each competitor on its cell: in each repeat every one in turn runs one block.
+    crew: Crew, pairs: Iterable[tuple[Competitor, Workload]], repeats: int, block_seconds: float
+) -> dict[tuple[Competitor, Workload], float]:
+    """Median ms a step of each competitor on its workload: in each repeat every one in turn runs one block.
 
     One that cannot run is named on stderr and left out.
     """
     steps = {}
-    for competitor, cell in pairs:
+    for competitor, workload in pairs:
         try:
-            steps[competitor, cell] = calibrate(crew, competitor, cell, block_seconds)
+            steps[competitor, workload] = calibrate(crew, competitor, workload, block_seconds)
         except RuntimeError as error:
-            print(f"{cell.name}: {competitor} left out ({error})", file=sys.stderr)
-    times: dict[tuple[Competitor, Cell], list[float]] = {pair: [] for pair in steps}
+            print(f"{workload.name}: {competitor} left out ({error})", file=sys.stderr)
+    times: dict[tuple[Competitor, Workload], list[float]] = {pair: [] for pair in steps}
     for _ in range(repeats):
-        for (competitor, cell), n in steps.items():
+        for (competitor, workload), n in steps.items():
             processes, _ = ARRANGEMENTS[competitor.arrangement]
-            times[competitor, cell].append(crew.run(competitor, cell, n) / (n * processes) * 1000)
+            times[competitor, workload].append(crew.run(competitor, workload, n) / (n * processes) * 1000)
     return {pair: statistics.median(values) for pair, values in times.items()}

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from cells import DISCRIMINATOR, GENERATOR, LATENT, Cell, read_mnist
 from jax import Array, lax, random
+from workloads import DISCRIMINATOR, GENERATOR, LATENT, Workload, read_mnist
 
 KEPT = 1024  # losses stay on the device, in a ring of this many rows [KEPT, 2]
 Tree = dict[str, Array]
@@ -53,7 +53,7 @@ def _generate(layers: list[Tree], running: list[Array], z: Array) -> tuple[Array
     return jnp.tanh(x @ layers[-1]["W"] + layers[-1]["b"]), updated
 
 
-def build_gan(cell: Cell) -> Callable[[int], None]:
+def build_gan(workload: Workload) -> Callable[[int], None]:
     """Whole batches only: the 96 images at the end of an epoch, which would be a second program, are left out."""
     images = jnp.asarray(read_mnist()["images"].numpy().reshape(-1, 784).astype(np.float32) / 127.5 - 1)
     hidden = GENERATOR[2:-1]
@@ -73,11 +73,11 @@ def build_gan(cell: Cell) -> Callable[[int], None]:
     def step(i: Array, state: tuple, order: Array, images: Array) -> tuple:
         g, d, g_slots, d_slots, running, key, kept = state
         key, first, second = random.split(key, 3)
-        fake, running = _generate(g, running, random.normal(first, (cell.batch, LATENT)))
+        fake, running = _generate(g, running, random.normal(first, (workload.batch, LATENT)))
         loss_d, gradients = jax.value_and_grad(d_loss)(d, jnp.concatenate([images[order[i % len(order)]], fake]))
         updates, d_slots = adam.update(gradients, d_slots)
         d = optax.apply_updates(d, updates)
-        z = random.normal(second, (cell.batch, LATENT))
+        z = random.normal(second, (workload.batch, LATENT))
         (loss_g, running), gradients = jax.value_and_grad(g_loss, has_aux=True)(g, running, d, z)
         updates, g_slots = adam.update(gradients, g_slots)
         return optax.apply_updates(g, updates), d, g_slots, d_slots, running, key, record(kept, i, (loss_d, loss_g))
@@ -93,7 +93,8 @@ def build_gan(cell: Cell) -> Callable[[int], None]:
 
     def run(count: int) -> None:
         nonlocal state
-        order = shuffle.permutation(len(images))[: len(images) // cell.batch * cell.batch].reshape(-1, cell.batch)
+        whole = len(images) // workload.batch * workload.batch
+        order = shuffle.permutation(len(images))[:whole].reshape(-1, workload.batch)
         state = jax.block_until_ready(block(count, state, order, images))
 
     return run

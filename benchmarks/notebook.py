@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from cells import CLASSES, Cell
 from notebook_gan import gan_steps
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
+from workloads import CLASSES, Workload
 
 
 class Palindromes(Dataset):
@@ -73,13 +73,13 @@ class LSTM(nn.Module):
         return h @ self.W_ph + self.b_p
 
 
-def sequence_steps(cell: Cell) -> Iterator[None]:
+def sequence_steps(workload: Workload) -> Iterator[None]:
     """One training step each time it is advanced."""
-    model = {"VanillaRNN": VanillaRNN, "LSTM": LSTM}[cell.kind](1, cell.hidden, CLASSES)
+    model = globals()[workload.kind](1, workload.hidden, CLASSES)
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.RMSprop(model.parameters(), lr=0.001)
     losses, accuracies = [], []
-    for inputs, targets in DataLoader(Palindromes(cell.length), batch_size=cell.batch, num_workers=0):
+    for inputs, targets in DataLoader(Palindromes(workload.length), batch_size=workload.batch, num_workers=0):
         torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=10.0)  # before the forward pass: as reported
         output = model(inputs.unsqueeze(-1))
         optimizer.zero_grad()
@@ -91,9 +91,9 @@ def sequence_steps(cell: Cell) -> Iterator[None]:
         yield
 
 
-def build(cell: Cell) -> Callable[[int], None]:
+def build(workload: Workload) -> Callable[[int], None]:
     """A function that runs the next n training steps."""
-    steps = gan_steps(cell) if cell.kind == "GAN" else sequence_steps(cell)
+    steps = gan_steps(workload) if workload.kind == "GAN" else sequence_steps(workload)
 
     def run(count: int) -> None:
         for _ in range(count):

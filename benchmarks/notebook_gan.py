@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import torch
-from cells import LATENT, Cell, read_mnist
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
+from workloads import LATENT, Workload, read_mnist
 
 
 class MNIST(Dataset):
@@ -38,10 +38,10 @@ def discriminator_network(*last: nn.Module) -> nn.Sequential:
     return nn.Sequential(*hidden, nn.Linear(256, 1), *last)
 
 
-def gan_steps(cell: Cell) -> Iterator[None]:
+def gan_steps(workload: Workload) -> Iterator[None]:
     """One batch, so a step of each network, each time it is advanced."""
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
-    loader = DataLoader(MNIST(transform), batch_size=cell.batch, shuffle=True)
+    loader = DataLoader(MNIST(transform), batch_size=workload.batch, shuffle=True)
     generator, discriminator = generator_network(), discriminator_network(nn.Sigmoid())
     criterion = nn.BCELoss()
     optimizer_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))

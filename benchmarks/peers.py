@@ -1,13 +1,13 @@
-"""PyTorch's own best ordinary form of each cell, and plain matrix products, the floor under all of them."""
+"""PyTorch's own best ordinary form of each workload, and plain matrix products, the floor under all of them."""
 
 import ctypes
 from collections.abc import Callable
 
 import torch
-from cells import CLASSES, LATENT, Cell, read_mnist
 from notebook_gan import discriminator_network, generator_network
 from torch import Tensor, nn
 from torch.nn import functional
+from workloads import CLASSES, LATENT, PEERS, Workload, read_mnist
 
 from dlreport import native
 from dlreport.sequence import palindromes
@@ -28,16 +28,16 @@ class Recurrent(nn.Module):
         return self.head(output[-1])
 
 
-def build_sequence(cell: Cell) -> Callable[[int], None]:
+def build_sequence(workload: Workload) -> Callable[[int], None]:
     """nn.RNN or nn.LSTM under autograd; loss and accuracy of every step are kept as tensors."""
-    model = Recurrent({"VanillaRNN": nn.RNN, "LSTM": nn.LSTM}[cell.kind], cell.hidden)
+    model = Recurrent(getattr(nn, PEERS[workload.kind].removeprefix("nn.")), workload.hidden)
     optimizer = torch.optim.RMSprop(model.parameters(), lr=0.001, foreach=True)
     data = torch.Generator().manual_seed(0)
 
     def run(count: int) -> None:
         kept = torch.empty(count, 2)
         for row in kept:
-            x, target = palindromes.sample(cell.batch, cell.length, data)
+            x, target = palindromes.sample(workload.batch, workload.length, data)
             logits = model(x.transpose(0, 1))
             loss = functional.cross_entropy(logits, target)
             optimizer.zero_grad()
@@ -49,7 +49,7 @@ def build_sequence(cell: Cell) -> Callable[[int], None]:
     return run
 
 
-def build_gan(cell: Cell) -> Callable[[int], None]:
+def build_gan(workload: Workload) -> Callable[[int], None]:
     """MNIST as one normalised tensor, no graph for G in D's step, fused Adam, the losses kept as tensors."""
     images = read_mnist()["images"].flatten(1).float().div_(127.5).sub_(1)
     generator, discriminator = generator_network(), discriminator_network()
@@ -79,7 +79,7 @@ def build_gan(cell: Cell) -> Callable[[int], None]:
 
     def epochs():
         while True:
-            yield from torch.randperm(len(images)).split(cell.batch)
+            yield from torch.randperm(len(images)).split(workload.batch)
 
     batches = epochs()
 
@@ -91,17 +91,17 @@ def build_gan(cell: Cell) -> Callable[[int], None]:
     return run
 
 
-def build(cell: Cell) -> Callable[[int], None]:
+def build(workload: Workload) -> Callable[[int], None]:
     """A function that runs the next n training steps."""
-    return build_gan(cell) if cell.kind == "GAN" else build_sequence(cell)
+    return build_gan(workload) if workload.kind == "GAN" else build_sequence(workload)
 
 
 def _matrices(name: str) -> list[Tensor]:
     return [torch.ones(SIZES[name], SIZES[name]) for _ in range(3)]
 
 
-def build_gemm(cell: Cell) -> Callable[[int], None]:
-    """n products of two square fp32 matrices: a rate that the cell's products can hope for. The cell is not used."""
+def build_gemm(workload: Workload) -> Callable[[int], None]:
+    """n products of two square fp32 matrices: a rate that any workload's products can hope for."""
     left, right, out = _matrices("gemm")
 
     def run(count: int) -> None:
@@ -111,13 +111,13 @@ def build_gemm(cell: Cell) -> Callable[[int], None]:
     return run
 
 
-def build_brgemm(cell: Cell) -> Callable[[int], None]:
+def build_brgemm(workload: Workload) -> Callable[[int], None]:
     """The same by PyTorch's brgemm, on one thread and in its cache: where torch.mm (MKL) leaves AVX-512 unused, as on
     AMD's processors, this is the faster one."""
     left, right, out = _matrices("brgemm")
     size = len(left)
     brgemm = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6, ctypes.c_bool, *[ctypes.c_void_p] * 3, ctypes.c_bool)(
-        native._products("fp32").fp32
+        native.products("fp32").fp32
     )
 
     def run(count: int) -> None:

@@ -14,19 +14,19 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from cells import MNIST, read_mnist
 from ours import seeded
 from torch import Tensor, nn
+from workloads import MNIST, read_mnist
 
 from dlreport.config import load_params
-from dlreport.gan.images import as_images, normalise
 from dlreport.errors import run
-from dlreport.gan.samples import tile
-from dlreport.gan.quality import Real, Seen, at_a_glance
-from dlreport.figures import image_grid
-from dlreport.io import read_tensors, write_figure, write_json
-from dlreport.gan.classifier import Classifier
+from dlreport.gan.classifier import Classifier, read
+from dlreport.gan.figures import image_grid
+from dlreport.gan.images import as_images, normalise
 from dlreport.gan.networks import Discriminator, Generator
+from dlreport.gan.quality import Reference, quick_measures
+from dlreport.gan.samples import tile
+from dlreport.io import read_tensors, write_figure, write_json
 from dlreport.progress import progress
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,7 +77,9 @@ def main() -> None:
     latent_dim = params.gan.latent_dim
     train, test = read_mnist(), read_tensors(MNIST.with_name("test.pt"))
     model = Classifier.of_digits(read_tensors(ROOT / "models/classifier.pt"))
-    real = Real.of(as_images(test["images"]), test["labels"], as_images(train["images"]), train["labels"], model)
+    real = Reference.build(
+        as_images(test["images"]), test["labels"], as_images(train["images"]), train["labels"], model
+    )
     at = min(params.gan.snapshot_epochs(), key=lambda epoch: abs(epoch - options.epochs))
     ours = Generator(latent_dim, seeded(0))
     ours.load_state_dict(read_tensors(ROOT / f"models/gan/0/snapshots/{at:04d}.pt"))
@@ -89,7 +91,7 @@ def main() -> None:
         ("peer, training mode", peer, options.epochs, True),
     ):
         images = draw(network, len(test["images"]), latent_dim, training)
-        found[name] = {"epochs": epochs, **at_a_glance(read(model, images), real, params.quality)}
+        found[name] = {"epochs": epochs, **quick_measures(read(model, images), real, params.quality)}
         pictures.append(images[:SHOWN])
         print(name, *(f"{key} {value:.4g}" for key, value in found[name].items()))
     write_json(Path(__file__).with_suffix(".json"), found)

@@ -4,9 +4,9 @@ import importlib.metadata
 from statistics import median
 
 import torch
-from cells import PEERS, Cell, flops
 from harness import Competitor, cores
 from peers import SIZES
+from workloads import PEERS, Workload, flops
 
 from dlreport.manifest import cpu_name
 
@@ -15,22 +15,22 @@ def ratio(numerator: float | None, denominator: float | None) -> float | None:
     return round(numerator / denominator, 4) if numerator and denominator else None
 
 
-def summarise(cell: Cell, measured: dict[Competitor, float]) -> dict:
-    """The cell's entry in results.json, from ms a step by competitor."""
-    best = "2 threads" if cell.kind == "GAN" else "x2"
+def summarise(workload: Workload, measured: dict[Competitor, float]) -> dict:
+    """The workload's entry in results.json, from ms a step by competitor."""
+    best = "2 threads" if workload.kind == "GAN" else "x2"
     ms = {str(competitor): value for competitor, value in measured.items()}
     ours, notebook = ms.get(f"ours {best}"), ms.get("notebook 2 threads")
     peers: dict[str, float] = {}
     for competitor, value in measured.items():
-        if competitor.name in (PEERS[cell.kind], "JAX"):
+        if competitor.name in (PEERS.get(workload.kind), "JAX"):
             peers[competitor.name] = min(value, peers.get(competitor.name, value))
     fastest = min(peers, key=peers.get, default=None)
     gflops = {str(c): 2 * SIZES[c.name] ** 3 / value / 1e6 for c, value in measured.items() if c.name in SIZES}
     alone = [rate for name, rate in gflops.items() if name.endswith(" 1")]
     together = [rate for name, rate in gflops.items() if not name.endswith(" 1")]
-    floor, floor_of_one = (flops(cell) / max(rates) / 1e6 if rates else None for rates in (together, alone))
+    floor, floor_of_one = (flops(workload) / max(rates) / 1e6 if rates else None for rates in (together, alone))
     return {
-        "name": cell.name,
+        "name": workload.name,
         "ms": ours,
         "ratio_to_notebook": ratio(notebook, ours),
         "ms_bf16": ms.get(f"ours bf16 {best}"),
@@ -46,9 +46,9 @@ def summarise(cell: Cell, measured: dict[Competitor, float]) -> dict:
     }
 
 
-def total_ratio(entries: dict[str, dict], cells: list[Cell], ours: str) -> float | None:
-    """Notebook over ours, each summed over the steps of all `cells`; None unless all of them were measured."""
-    rows = [(cell.steps, entries.get(cell.name, {})) for cell in cells]
+def total_ratio(entries: dict[str, dict], workloads: list[Workload], ours: str) -> float | None:
+    """Notebook over ours, each summed over the steps of these workloads; None unless all were measured."""
+    rows = [(workload.steps, entries.get(workload.name, {})) for workload in workloads]
     if not all(row.get(ours) and row.get("notebook_ms") for _, row in rows):
         return None
     return ratio(sum(n * row["notebook_ms"] for n, row in rows), sum(n * row[ours] for n, row in rows))

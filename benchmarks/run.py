@@ -1,6 +1,6 @@
 """Time this repository's code side by side with a notebook's form of it, other libraries, and the matrix product.
 
-    python benchmarks/run.py --cells LSTM-20 GAN --repeats 3
+    python benchmarks/run.py --workloads LSTM-20 GAN --repeats 3
 
 Prints a table and the ratios, writes results.json and results.png. JAX takes part if it is installed
 (`pip install -r benchmarks/requirements-jax.txt`).
@@ -10,8 +10,8 @@ import argparse
 import importlib.util
 from pathlib import Path
 
-from cells import CELLS, PEERS, Cell, read_mnist
 from harness import Competitor, Crew, measure
+from workloads import PEERS, WORKLOADS, Workload, read_mnist
 
 from dlreport.errors import run
 from dlreport.io import write_figure, write_json
@@ -19,18 +19,18 @@ from dlreport.io import write_figure, write_json
 BF16 = (("precision", "bf16"),)
 
 
-def competitors(cell: Cell, bf16: bool, jax: bool) -> list[Competitor]:
-    """Everyone who runs this cell, in the arrangements in which each may be at its best."""
-    gan = cell.kind == "GAN"
+def competitors(workload: Workload, bf16: bool, jax: bool) -> list[Competitor]:
+    """Everyone who runs this workload, in the arrangements in which each may be at its best."""
+    gan, peer = workload.kind == "GAN", PEERS.get(workload.kind)
     best = "2 threads" if gan else "x2"
     either = ["2 threads"] if gan else ["2 threads", "x2"]
     alone = [] if gan else ["1"]
     return [
         *(Competitor("ours", "ours:build", at) for at in [best, *alone]),
         *([Competitor("ours bf16", "ours:build", best, BF16)] if bf16 else []),
-        Competitor("notebook", "notebook:build", "2 threads"),
-        *(Competitor(PEERS[cell.kind], "peers:build", at) for at in either),
-        *(Competitor("JAX", "jax_peers:build", at) for at in either if jax),
+        *([Competitor("notebook", "notebook:build", "2 threads")] if peer else []),
+        *(Competitor(peer, "peers:build", at) for at in either if peer),
+        *(Competitor("JAX", "jax_peers:build", at) for at in either if peer and jax),
         *(Competitor("gemm", "peers:build_gemm", at) for at in [best, *alone]),
         *(Competitor("brgemm", "peers:build_brgemm", at) for at in ["x2", *alone]),
     ]
@@ -40,7 +40,7 @@ COLUMNS = ("ms a step", "ours", "notebook", "ratio", "nn/torch", "JAX", "peer ra
 
 
 def row(entry: dict) -> str:
-    """The cell's line of the table, under COLUMNS."""
+    """The workload's line of the table, under COLUMNS."""
     own = next((value for name, value in entry["peers_ms"].items() if name != "JAX"), None)
     values = [entry["ms"], entry["notebook_ms"], entry["ratio_to_notebook"], own, entry["peers_ms"].get("JAX")]
     values += [entry["fastest_peer_ratio"], entry["floor_ms"], entry["floor_ratio"]]
@@ -49,14 +49,16 @@ def row(entry: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = [cell.name for cell in CELLS]
+    names = [workload.name for workload in WORKLOADS]
     parser.add_argument("--repeats", type=int, default=7, help="blocks of each competitor; the median counts")
     parser.add_argument("--block-seconds", type=float, default=0.5)
-    parser.add_argument("--cells", nargs="+", choices=names, default=names, metavar="CELL", help=", ".join(names))
+    parser.add_argument(
+        "--workloads", nargs="+", choices=names, default=names, metavar="WORKLOAD", help=", ".join(names)
+    )
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results.json"))
     options = parser.parse_args()
-    chosen = [cell for cell in CELLS if cell.name in options.cells]
-    if any(cell.kind == "GAN" for cell in chosen):
+    chosen = [workload for workload in WORKLOADS if workload.name in options.workloads]
+    if any(workload.kind == "GAN" for workload in chosen):
         read_mnist()  # says at once what to do if it is not there
 
     import torch  # here: a JAX worker imports this file too, and shall not load torch
@@ -71,20 +73,20 @@ def main() -> None:
         print("jax not installed: that column is left out")
     entries = {}
     print("".join(f"{word:>13}" for word in COLUMNS))
-    for cell in chosen:
+    for workload in chosen:
         with Crew() as crew:
-            pairs = [(competitor, cell) for competitor in competitors(cell, bf16, jax)]
+            pairs = [(competitor, workload) for competitor in competitors(workload, bf16, jax)]
             times = measure(crew, pairs, options.repeats, options.block_seconds)
-        entries[cell.name] = summarise(cell, {competitor: ms for (competitor, _), ms in times.items()})
-        print(row(entries[cell.name]), flush=True)
+        entries[workload.name] = summarise(workload, {competitor: ms for (competitor, _), ms in times.items()})
+        print(row(entries[workload.name]), flush=True)
 
+    *sequences, gan = (workload for workload in WORKLOADS if workload.kind in PEERS)
     results: dict = {}
     for suffix, ours in (("", "ms"), ("_bf16", "ms_bf16")):
-        results[f"total_ratio_to_notebook{suffix}"] = total_ratio(entries, CELLS, ours)
-        results[f"sequence_ratio_to_notebook{suffix}"] = total_ratio(entries, CELLS[:-1], ours)
-        results[f"gan_ratio_to_notebook{suffix}"] = total_ratio(entries, CELLS[-1:], ours)
+        results[f"total_ratio_to_notebook{suffix}"] = total_ratio(entries, [*sequences, gan], ours)
+        results[f"sequence_ratio_to_notebook{suffix}"] = total_ratio(entries, sequences, ours)
+        results[f"gan_ratio_to_notebook{suffix}"] = total_ratio(entries, [gan], ours)
     results["note"] = None if bf16 else "this processor has no bf16 products: bf16 is not measured"
-    results["lstm_20_floor_ratio_one_thread"] = entries.get("LSTM-20", {}).get("floor_ratio_one_thread")
     print("\n".join(f"{name}: {'-' if value is None else value}" for name, value in results.items()))
     results |= {"repeats": options.repeats, "block_seconds": options.block_seconds}
     results |= {"machine": machine(list(entries.values()), jax), "cells": list(entries.values())}

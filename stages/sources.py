@@ -26,15 +26,23 @@ def models_in(params: object, *keys: str) -> list[str]:
     return [name for name in params if name in [*MODELS]] if isinstance(params, list) else []
 
 
-def main() -> None:
-    pins = pinned(Path("requirements.txt"))
-    shutil.rmtree(SOURCES, ignore_errors=True)
+def derive() -> dict[Path, str]:
+    """By the path of the file in sources/. A script without a main is no stage's, but a module of one."""
+    found, pins = {}, pinned(Path("requirements.txt"))
     for directory, keys in ((Path(), ("sequence", "models")), (STUDY, ("models",))):
         trained = models_in(read_yaml(directory / "params.yaml"), *keys)
-        for script in sorted((directory / "stages").glob("*.py")):
-            for model, text in sources(script, trained, pins).items():
-                name = f"{script.stem}/{model}.txt" if model else f"{script.stem}.txt"
-                write_text(SOURCES / directory.name / name, text)
+        scripts = [path for path in (directory / "stages").glob("[!.]*.py") if b"__main__" in path.read_bytes()]
+        for script in sorted(set(scripts) - {Path("stages/sources.py")}):
+            texts = sources(script, trained, pins)
+            found |= {SOURCES / directory.name / name: text for name, text in texts.items()}
+    return found
+
+
+def main() -> None:
+    found = derive()
+    shutil.rmtree(SOURCES, ignore_errors=True)
+    for path, text in found.items():
+        write_text(path, text)
 
 
 if __name__ == "__main__":

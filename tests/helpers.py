@@ -11,14 +11,15 @@ from typing import TypeVar
 
 import pytest
 import torch
-from torch import nn
 
 import scratch
 from dlreport import native
-from dlreport.config import Gan, Params
-from dlreport.models import SEQUENCE_MODELS
+from dlreport.config import GanSettings, Params
+from dlreport.sequence.models import MODELS, model_class
+from dlreport.sequence.models.base import SequenceModel
 
 UP_TO_DATE = "Data and pipelines are up to date.\n"  # as DVC says it
+NATIVE_MODELS = [name for name in MODELS if model_class(name).NATIVE]  # that the native engine trains
 T = TypeVar("T")
 
 
@@ -26,21 +27,21 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def small_model(name: str, D: int = 1, H: int = 8, classes: int = 10, scale: float = 0.7) -> nn.Module:
+def small_model(name: str, D: int = 1, H: int = 8, classes: int = 10, scale: float = 0.7) -> SequenceModel:
     """Biases that are not zero, and weights so small that no gate saturates and no rounding grows from step to step."""
-    model = SEQUENCE_MODELS[name](D, H, classes, seeded())
+    model = model_class(name)(D, H, classes, seeded())
     for parameter in model.parameters():
-        nn.init.uniform_(parameter, -scale, scale, generator=seeded(parameter.numel()))
+        torch.nn.init.uniform_(parameter, -scale, scale, generator=seeded(parameter.numel()))
     return model
 
 
-def tiny_gan(params: Params, **values: object) -> Gan:
+def tiny_gan(params: Params, **values: object) -> GanSettings:
     return params.gan.model_copy(update={"latent_dim": 4, "epochs": 2, "batch_size": 16, **values})
 
 
-def needs_native(precision: str) -> pytest.MarkDecorator:
-    """Skip where the native engine cannot compute in this precision, as without a C compiler."""
-    reason = native.why_unavailable(precision)
+def needs_native(source: str, precision: str) -> pytest.MarkDecorator:
+    """Skip where the native engine of this C file cannot compute in this precision, as without a C compiler."""
+    reason = native.why_unavailable(source, precision)
     return pytest.mark.skipif(reason is not None, reason=f"no native engine: {reason}")
 
 

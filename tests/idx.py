@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dlreport.gan.mnist import fetch
 from dlreport.errors import UserError
+from dlreport.gan.mnist import fetch
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = NAMES = [
     "train-images-idx3-ubyte",

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from dlreport.config import Params
-from dlreport.sequence.comparison import comparison_table
 from dlreport.io import read_yaml
 from dlreport.report.context import Results, build
 from dlreport.report.render import markdown
+from dlreport.sequence.comparison import comparison_table
 from scratch import ROOT
 
 STEPS = np.arange(99, 50_000, 100)  # the last of each window
@@ -78,11 +78,11 @@ def ablation(as_reported: int, adam: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def results(cells: dict[tuple[str, int], tuple[float, int, float]] = AS_PUBLISHED, courses=(1, -1)) -> Results:
-    """Results of cells that reach an accuracy by a step with a spread, and losses whose trends have these signs."""
+def results(tasks: dict[tuple[str, int], tuple[float, int, float]] = AS_PUBLISHED, courses=(1, -1)) -> Results:
+    """Results of tasks that reach an accuracy by a step with a spread, and losses whose trends have these signs."""
     published = read_yaml(ROOT / "published.yaml")
     replicates = {
-        cell: pd.DataFrame(
+        task: pd.DataFrame(
             {
                 "train_accuracy_mean": [accuracy],
                 "test_accuracy": [accuracy],
@@ -91,15 +91,14 @@ def results(cells: dict[tuple[str, int], tuple[float, int, float]] = AS_PUBLISHE
                 "test_sequences": [10240],
             }
         )
-        for cell, (accuracy, _, _) in cells.items()
+        for task, (accuracy, _, _) in tasks.items()
     }
     epochs = np.arange(1, 251)
     turns = np.interp(epochs, [1, 10, 60], [1.2, 0.6, 1.0])  # falls, then rises
     return Results(
-        machine={"cpu": "a processor"},
         published=published,
         comparison=comparison_table(replicates, published["sequence"], 0.95),
-        curves={f"{model}-{length}": one_run(*how) for (model, length), how in cells.items()},
+        curves={task: one_run(*how) for task, how in tasks.items()},
         gan_metrics={
             "training_images": 60000,
             "discriminator_loss": 1.0,
@@ -125,11 +124,13 @@ def results(cells: dict[tuple[str, int], tuple[float, int, float]] = AS_PUBLISHE
         claims=pd.DataFrame(
             [
                 {"claim": claim, "statement": "so", "test": "thus", "why": "as", "verdict": verdict, "evidence": "that"}
-                for claim, verdict in ((0, "supported"), (2, "not supported"), (2, "supported"))
+                | {"level": 0.95, "section": "length 10", "sentence": f"It is so, {number}."}
+                for number, (claim, verdict) in enumerate(
+                    ((0, "supported"), (2, "not supported"), (2, "supported"), (None, "undecided"))
+                )
             ]
         ),
         longer=pd.DataFrame({"train_accuracy_mean": [0.99, 0.8], "test_accuracy": [0.99, 0.995], "solved": [1, 0]}),
-        longer_curve=pd.concat([one_run(1.0, 9_000).assign(replicate=k) for k in range(2)]),
         ablation=ablation(0, 1),
         frontier=pd.DataFrame(
             {"model": ["VanillaRNN", "VanillaRNN", "LSTM"], "hidden_dim": 64, "clip": ["off", "effective", "off"]}
@@ -140,7 +141,7 @@ def results(cells: dict[tuple[str, int], tuple[float, int, float]] = AS_PUBLISHE
             {"model": ["VanillaRNN"] * 2 + ["LSTM"] * 2, "length": 20, "replicate": 0, "when": "end", "t": [1, 19] * 2}
             | {"gradient": [1e-6, 1] * 2, "gradient_cell": [np.nan] * 2 + [0.5, 1], "saturated_tanh": 0.6}
             | {"gradient_median": [1e-5, 1, 0.4, 1]}
-            | {"saturated_gates": 0.4, "frozen_gates_accuracy": 0.2}
+            | {"saturated_gates": [np.nan] * 2 + [0.4] * 2, "frozen_gates_accuracy": [np.nan] * 2 + [0.2] * 2}
         ),
     )
 

@@ -15,8 +15,8 @@ from scratch import ROOT, set_params
 ABSENT = [name for name, there in (("cuda", torch.cuda.is_available()), ("mps", torch.mps.is_available())) if not there]
 
 
-def check(project: Path, *options: str) -> subprocess.CompletedProcess:
-    return run([sys.executable, *options, str(ROOT / "stages/check_params.py")], project)
+def check(project: Path) -> subprocess.CompletedProcess:
+    return run([sys.executable, str(ROOT / "stages/check_params.py")], project)
 
 
 @pytest.fixture

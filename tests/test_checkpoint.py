@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from dlreport.errors import UserError
-from dlreport.training import checkpoint as module
+from dlreport import checkpoint as module
 from dlreport.checkpoint import Checkpoints, fingerprint
+from dlreport.errors import UserError
 from helpers import Payload
 
 

@@ -7,23 +7,22 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from dlreport.config import Sequence
-from dlreport.models import SEQUENCE_MODELS
+from dlreport.config import SequenceSettings
+from dlreport.native.sequence import SOURCE
 from dlreport.sequence.engines import Autograd, Native
+from dlreport.sequence.models import MODELS, model_class
 from dlreport.sequence.training import draw
-from helpers import needs_native, seeded, small_model
+from helpers import NATIVE_MODELS, needs_native, seeded, small_model
 
-MODELS = list(SEQUENCE_MODELS)
-
-needs_fp32, needs_bf16 = needs_native("fp32"), needs_native("bf16")
+needs_fp32, needs_bf16 = needs_native(SOURCE, "fp32"), needs_native(SOURCE, "bf16")
 
 
 @pytest.fixture
-def settings(params) -> Sequence:
+def settings(params) -> SequenceSettings:
     return params.sequence.model_copy(update={"batch_size": 16, "hidden_dim": 8})
 
 
-def with_clip(settings: Sequence, mode: str, max_norm: float, optimizer: str = "RMSprop") -> Sequence:
+def with_clip(settings: SequenceSettings, mode: str, max_norm: float, optimizer: str = "RMSprop") -> SequenceSettings:
     clip = settings.clip.model_copy(update={"mode": mode, "max_norm": max_norm})
     return settings.model_copy(update={"clip": clip, "optimizer": optimizer})
 
@@ -49,7 +48,7 @@ sizes = st.tuples(st.integers(1, 6), st.integers(1, 8), st.integers(1, 3), st.in
 
 
 @needs_fp32
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NATIVE_MODELS)
 @pytest.mark.parametrize("digits", [2, 1000], ids=["sequences that begin alike", "that do not"])
 @given(sizes)
 @example((1, 1, 1, 1, 2))
@@ -74,7 +73,7 @@ def test_native_gradients_equal_autograds(params, name, digits, size):
 
 
 @needs_fp32
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NATIVE_MODELS)
 @pytest.mark.parametrize("length", [2, 3, 5, 10])
 def test_losses_of_200_steps_agree_with_the_plain_autograd_form(params, name, length):
     """At the report's own sizes and initialisation.
@@ -83,7 +82,7 @@ def test_losses_of_200_steps_agree_with_the_plain_autograd_form(params, name, le
     the weights is one in the second digit of the loss some fifty steps on.
     """
     settings = params.sequence
-    model = SEQUENCE_MODELS[name](1, settings.hidden_dim, 10, seeded(3))
+    model = model_class(name)(1, settings.hidden_dim, 10, seeded(3))
     engine = Native(model, settings, "fp32")
     data = [seeded(4)]
     plain, ours = [], []
@@ -99,7 +98,7 @@ def test_losses_of_200_steps_agree_with_the_plain_autograd_form(params, name, le
 
 
 @needs_fp32
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NATIVE_MODELS)
 @pytest.mark.parametrize("mode", ["as_reported", "effective"])
 @pytest.mark.parametrize("optimizer", ["RMSprop", "Adam"])
 def test_a_block_of_steps_equals_torchs_own_optimizer(settings, name, mode, optimizer):
@@ -125,7 +124,7 @@ def test_a_block_of_steps_equals_torchs_own_optimizer(settings, name, mode, opti
 
 
 @needs_fp32
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NATIVE_MODELS)
 @pytest.mark.parametrize("mode", ["off", "effective"])
 @pytest.mark.parametrize("optimizer", ["RMSprop", "Adam"])
 def test_autograd_trains_stacked_replicates_as_native_trains_each(settings, name, mode, optimizer):
@@ -143,7 +142,7 @@ def test_autograd_trains_stacked_replicates_as_native_trains_each(settings, name
 
 
 @needs_fp32
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NATIVE_MODELS)
 @pytest.mark.parametrize("optimizer", ["RMSprop", "Adam"])
 def test_steps_do_not_depend_on_how_they_are_cut_into_blocks(settings, name, optimizer):
     settings = settings.model_copy(update={"optimizer": optimizer})
@@ -157,7 +156,7 @@ def test_steps_do_not_depend_on_how_they_are_cut_into_blocks(settings, name, opt
 
 
 @needs_fp32
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NATIVE_MODELS)
 def test_nothing_is_nan_where_weights_saturate_and_a_nan_is_passed_on(settings, name):
     model = small_model(name, scale=100)
     x, target = draw(6, 16, 3, [seeded(5)])
@@ -169,7 +168,7 @@ def test_nothing_is_nan_where_weights_saturate_and_a_nan_is_passed_on(settings, 
 
 
 @needs_bf16
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NATIVE_MODELS)
 @pytest.mark.parametrize(("B", "H"), [(16, 8), (5, 7), (128, 128)])
 def test_bf16_products_are_near_float32s(settings, name, B, H):
     """bfloat16 keeps 8 bits of a number, 1 part in 256. Odd sizes leave half a pair of rows."""
@@ -190,7 +189,7 @@ def test_bf16_products_are_near_float32s(settings, name, B, H):
 @pytest.mark.parametrize("engine", [pytest.param("native", marks=needs_bf16), "autograd"])
 def test_lstm_learns_in_bf16(settings, engine):
     settings = settings.model_copy(update={"learning_rate": 0.01, "batch_size": 64})
-    model = SEQUENCE_MODELS["LSTM"](1, 16, 10, seeded(1))
+    model = model_class("LSTM")(1, 16, 10, seeded(1))
     trainer = Native(model, settings, "bf16") if engine == "native" else Autograd([model], settings, "bf16")
     accuracy = trainer.train(*draw(3, 64, 500, [seeded(2)]))[:, 1, 0]
     assert accuracy[:10].mean() < 0.4
@@ -226,10 +225,10 @@ def test_autograds_step_can_be_compiled_whole(settings, name):
 @needs_fp32
 def test_tanh_is_exact_to_the_last_digits(settings):
     """One step of one unit shows the function itself: logits (tanh(x), 0); the loss of class 1 is its softplus."""
-    model = SEQUENCE_MODELS["VanillaRNN"](1, 1, 2, seeded())
+    model = model_class("VanillaRNN")(1, 1, 2, seeded())
     for parameter in model.parameters():
         nn.init.zeros_(parameter)
-    model.W_hx.data[0, 0] = model.W_ph.data[0, 0] = 1
+    model.W_x.data[0, 0] = model.W_ph.data[0, 0] = 1
     engine = Native(model, settings.model_copy(update={"learning_rate": 1e-30}), "fp32")
     values = torch.cat([torch.linspace(-12, 12, 241), torch.tensor([1e-30, -1e-5, 1e-3])])
     losses = engine.train(values.view(-1, 1, 1, 1, 1), torch.ones(len(values), 1, 1, dtype=torch.int64))[:, 0, 0]

@@ -6,19 +6,19 @@ import pytest
 import torch
 from torch import nn
 
-from dlreport import native
-from dlreport.config import Gan
+from dlreport.config import GanSettings
+from dlreport.gan.engines import AutogradGan, NativeGan
 from dlreport.gan.images import normalise
 from dlreport.gan.networks import Discriminator, Generator, discriminator_loss, generator_loss
+from dlreport.native import gan as native_gan
 from dlreport.runtime import prepare
-from dlreport.gan.engines import AutogradGan, NativeGan
 from helpers import needs_native, seeded, tiny_gan
 
-PRECISIONS = [pytest.param(precision, marks=needs_native(precision)) for precision in ("fp32", "bf16")]
+PRECISIONS = [pytest.param(precision, marks=needs_native(native_gan.SOURCE, precision)) for precision in ("fp32", "bf16")]
 
 
 @pytest.fixture
-def tiny(params) -> Gan:
+def tiny(params) -> GanSettings:
     return tiny_gan(params)
 
 
@@ -47,7 +47,7 @@ def test_native_gradients_equal_autograds(digits, tiny, precision, trained, coun
 
     engine = NativeGan(*start, tiny, seeded(), precision)
     flat = torch.full_like(engine.networks[real is not None].parameters, torch.nan)
-    own = native.gan_gradients(real, z, *engine.networks, engine.constants, flat, precision)
+    own = native_gan.gradients(real, z, *engine.networks, engine.constants, flat, precision)
 
     exact = precision == "fp32"
     assert own == pytest.approx(loss, rel=1e-5 if exact else 1e-2)

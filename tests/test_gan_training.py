@@ -1,6 +1,5 @@
 """The GAN's training: its epochs, what it keeps, and one epoch in its plain form."""
 
-import copy
 import math
 
 import pytest
@@ -9,29 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dlreport.config import Gan
-from dlreport.gan.images import normalise
+from dlreport.config import GanSettings
 from dlreport.errors import UserError
-from dlreport.gan.networks import Discriminator, Generator
-from dlreport.streams import stream
-from dlreport.gan.training import train_gan
 from dlreport.gan.engines import AutogradGan, NativeGan
+from dlreport.gan.images import normalise
+from dlreport.gan.networks import Discriminator, Generator
+from dlreport.gan.training import GanRun, train_gan, train_replicates
+from dlreport.streams import stream
 from helpers import tiny_gan
 
 SEED = 11
 
 
 @pytest.fixture
-def tiny(params) -> Gan:
+def tiny(params) -> GanSettings:
     return tiny_gan(params)
 
 
-def train(pixels, settings, seed=SEED, keep=lambda epoch, weights: None, replicate=0):
-    return train_gan(pixels, settings, seed, replicate, "cpu", "fp32", 1, keep)
-
-
-def weights(network: nn.Module) -> dict[str, torch.Tensor]:
-    return {key: value.clone() for key, value in network.state_dict().items()}
+def train(pixels, settings, seed=SEED, replicate=0) -> GanRun:
+    return train_gan(pixels, settings, seed, "cpu", "fp32", 1, replicate)
 
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
@@ -48,7 +43,7 @@ def untrained() -> tuple[Generator, Discriminator]:
 
 @given(st.integers(1, 500), st.integers(1, 600))
 def test_snapshots_are_at_0_every_nth_and_the_last_epoch(epochs, every):
-    settings = Gan.model_construct(epochs=epochs, snapshot_every=every)
+    settings = GanSettings.model_construct(epochs=epochs, snapshot_every=every)
     kept = settings.snapshot_epochs()
     assert kept == sorted(set(kept))
     assert kept[0] == 0
@@ -56,31 +51,42 @@ def test_snapshots_are_at_0_every_nth_and_the_last_epoch(epochs, every):
     assert set(kept) - {epochs} == {epoch for epoch in range(epochs) if epoch % every == 0}
 
 
-def test_keep_is_called_at_each_snapshot_epoch_with_that_epochs_generator(digits, tiny):
-    kept = {}
+def test_a_snapshot_is_kept_at_each_snapshot_epoch_of_that_epochs_generator(digits, tiny):
     settings = tiny.model_copy(update={"epochs": 3, "snapshot_every": 2})
-    generator, *_, losses = train(digits[:20], settings, keep=lambda epoch, w: kept.update({epoch: copy.deepcopy(w)}))
+    run = train(digits[:20], settings)
+    kept = run.snapshots
     assert list(kept) == settings.snapshot_epochs() == [0, 2, 3]
-    assert same(kept[0], weights(untrained()[0]))
+    assert same(kept[0], untrained()[0].state_dict())
     assert not same(kept[0], kept[2])
     assert not same(kept[2], kept[3])
-    assert same(kept[3], weights(generator))
-    assert {name: len(values) for name, values in losses.items()} == {"discriminator": 3, "generator": 3}
-    shorter, *_ = train(digits[:20], settings.model_copy(update={"epochs": 2}))
-    assert same(kept[2], weights(shorter))
+    assert same(kept[3], run.generator)
+    assert {name: len(values) for name, values in run.losses.items()} == {"discriminator": 3, "generator": 3}
+    shorter = train(digits[:20], settings.model_copy(update={"epochs": 2}))
+    assert same(kept[2], shorter.generator)
 
 
 def test_a_replicate_is_the_run_of_a_later_seed(digits, tiny):
     replicate, run = train(digits[:20], tiny, replicate=1), train(digits[:20], tiny, seed=SEED + 1)
-    assert same(weights(replicate.generator), weights(run.generator))
+    assert same(replicate.generator, run.generator)
     assert replicate.losses == run.losses
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_replicates_are_trained_in_their_order_in_one_process_or_two(digits, tiny, workers):
+    settings = tiny.model_copy(update={"replicates": 2, "epochs": 1})
+    runs = train_replicates(digits[:20], settings, SEED, "cpu", "fp32", workers)
+    assert len(runs) == 2
+    for replicate, run in enumerate(runs):
+        alone = train(digits[:20], settings, replicate=replicate)
+        assert same(run.generator, alone.generator)
+        assert run.losses == alone.losses
 
 
 def test_same_seed_gives_the_same_weights_and_losses(digits, tiny):
     first, again, other = train(digits[:20], tiny), train(digits[:20], tiny), train(digits[:20], tiny, seed=SEED + 1)
-    for network in (0, 1, 2):
-        assert same(weights(first[network]), weights(again[network]))
-        assert not same(weights(first[network]), weights(other[network]))
+    for network in ("generator", "discriminator", "average"):
+        assert same(getattr(first, network), getattr(again, network))
+        assert not same(getattr(first, network), getattr(other, network))
     assert first.losses == again.losses != other.losses
 
 
@@ -89,10 +95,10 @@ def test_the_average_is_of_every_nth_iterations_weights_and_changes_no_training(
         changes = {"epochs": epochs, "batch_size": 10, "average": tiny.average.model_copy(update=average)}
         return train(digits[:40], tiny.model_copy(update=changes))
 
-    first, second = (weights(run(epochs, every=3, decay=0.5).generator) for epochs in (1, 2))  # iterations 4 and 8
+    first, second = (run(epochs, every=3, decay=0.5).generator for epochs in (1, 2))  # iterations 4 and 8
     averaged = run(2, every=4, decay=0.75)
-    assert same(weights(averaged.generator), second)
-    for name, value in weights(averaged.average).items():
+    assert same(averaged.generator, second)
+    for name, value in averaged.average.items():
         if not name.endswith("num_batches_tracked"):
             torch.testing.assert_close(value, 0.75 * first[name] + 0.25 * second[name], rtol=1e-5, atol=1e-6)
 
@@ -135,7 +141,7 @@ def test_a_loss_that_is_not_finite_ends_training_naming_the_epoch(digits, tiny):
         train(digits[:40], tiny.model_copy(update={"learning_rate": 1e38}))
 
 
-def plain_epoch(pixels: torch.Tensor, settings: Gan) -> tuple[Generator, Discriminator, list[float], list[float]]:
+def plain_epoch(pixels: torch.Tensor, settings: GanSettings) -> tuple[Generator, Discriminator, list[float], list[float]]:
     """One epoch as the report tells it: BCE on probabilities, two passes through D, plain Adam."""
     generator, discriminator = untrained()
     options = {"lr": settings.learning_rate, "betas": tuple(settings.betas), "foreach": False, "fused": False}
@@ -174,10 +180,11 @@ def test_one_epoch_agrees_with_its_plain_form(digits, tiny):
     assert ours.losses["generator"] == pytest.approx([math.fsum(g_losses) / 3], rel=1e-5)
     # BatchNorm subtracts the bias before it again: its gradient is rounding, which Adam makes steps of the full rate.
     moved_by_rounding = {"layers.2.bias", "layers.5.bias", "layers.8.bias"}
-    for mine, plain, start in zip(ours[:2], (generator, discriminator), untrained(), strict=True):
+    trained = (ours.generator, ours.discriminator)
+    for mine, plain, start in zip(trained, (generator, discriminator), untrained(), strict=True):
         for key, value in plain.state_dict().items():
-            difference, moved = mine.state_dict()[key] - value, value - start.state_dict()[key]
-            if isinstance(mine, Generator) and key in moved_by_rounding:
+            difference, moved = mine[key] - value, value - start.state_dict()[key]
+            if isinstance(plain, Generator) and key in moved_by_rounding:
                 assert difference.abs().max() < 2 * 3 * settings.learning_rate, key
             else:
                 assert difference.double().norm() <= 5e-3 * moved.double().norm(), key

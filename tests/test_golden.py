@@ -4,7 +4,9 @@ meaning to, is seen here. The tolerance is for other processors' roundings."""
 import pytest
 
 from dlreport.gan.training import train_gan
-from dlreport.sequence.training import Cell, train_replicates
+from dlreport.native.sequence import SOURCE
+from dlreport.sequence.task import Task
+from dlreport.sequence.training import train_replicates
 from helpers import needs_native
 
 SEQUENCE = {
@@ -14,19 +16,19 @@ SEQUENCE = {
     "LSTM-20": [7.3033, 6.6203, 6.8839, 6.1846, 6.9936],
 }
 # From N(0, 1) a rounding grows from one time step to the next: at length 20 these are the native engine's own.
-LONG = [pytest.param(cell, marks=needs_native("fp32")) for cell in ("VanillaRNN-20", "LSTM-20")]
+LONG = [pytest.param(task, marks=needs_native(SOURCE, "fp32")) for task in ("VanillaRNN-20", "LSTM-20")]
 GAN = [1.2872, 1.129, 1.1472, 0.65861, 0.54328, 0.52476]  # by epoch: discriminator, then generator
 
 
-@pytest.mark.parametrize("cell", ["VanillaRNN-5", "LSTM-5", *LONG])
-def test_first_losses_of_a_sequence_model(params, cell):
-    model, length = cell.split("-")
+@pytest.mark.parametrize("task", ["VanillaRNN-5", "LSTM-5", *LONG])
+def test_first_losses_of_a_sequence_model(params, task):
+    model, length = task.split("-")
     settings = params.sequence.model_copy(update={"steps": 5, "replicates": 1})
-    (run,) = train_replicates(Cell(model, int(length)), settings, params.seed, "cpu", "fp32", 1)
-    assert run.loss.tolist() == pytest.approx(SEQUENCE[cell], rel=1e-3)
+    (run,) = train_replicates(Task(model, int(length)), settings, params.seed, "cpu", "fp32", 1)
+    assert run.loss.tolist() == pytest.approx(SEQUENCE[task], rel=1e-3)
 
 
 def test_first_losses_of_the_gan(params, digits):
     settings = params.gan.model_copy(update={"epochs": 3})
-    *_, losses = train_gan(digits, settings, params.seed, 0, "cpu", "fp32", 1, lambda epoch, weights: None)
+    losses = train_gan(digits, settings, params.seed, "cpu", "fp32", threads=1, replicate=0).losses
     assert [*losses["discriminator"], *losses["generator"]] == pytest.approx(GAN, rel=1e-3)

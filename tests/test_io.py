@@ -91,7 +91,7 @@ def test_code_in_a_file_of_tensors_is_refused_and_not_run(tmp_path, zipped):
     assert target.exists(), "the payload is harmless: this test shows nothing"
 
 
-def assert_one_line_about(error: pytest.ExceptionInfo, path: Path, advice: str = "dvc repro") -> None:
+def assert_one_line_about(error: pytest.ExceptionInfo, path: Path, advice: str = "run the pipeline") -> None:
     assert str(error.value).startswith(f"{path}: ")
     assert advice in str(error.value)
     assert "\n" not in str(error.value)
@@ -123,7 +123,7 @@ def test_any_other_file_is_refused_as_tensors(tmp_path, content):
 
 @pytest.mark.parametrize(
     ("read", "advice"),
-    [(read_tensors, "dvc repro"), (read_json, "dvc repro"), (read_csv, "dvc repro"), (read_yaml, "git restore")],
+    [(read_tensors, "run the pipeline"), (read_json, "run the pipeline"), (read_csv, "run the pipeline"), (read_yaml, "git restore")],
 )
 def test_a_missing_file_is_named(tmp_path, read, advice):
     for path in (tmp_path / "absent", tmp_path):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dlreport.gan.mnist import decode, directory_from_environment
 from dlreport.errors import UserError
+from dlreport.gan.mnist import decode, directory_from_environment
 from helpers import run
 from idx import (
     GARBAGE,

@@ -10,12 +10,13 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F  # noqa: N812
 
-from dlreport.models import SEQUENCE_MODELS
-from dlreport.sequence.loss import accuracy, cross_entropy
+from dlreport.errors import UserError
 from dlreport.sequence.initialisation import reinitialise
+from dlreport.sequence.loss import accuracy, cross_entropy
+from dlreport.sequence.models import MODELS, check_names, model_class
+from dlreport.sequence.models.base import SequenceModel
 from helpers import seeded, small_model
 
-MODELS = list(SEQUENCE_MODELS)
 SIZES = [(1, 1), (1, 6), (3, 1), (2, 2), (5, 9), (32, 19)]  # batch, time steps
 
 
@@ -31,16 +32,15 @@ def torch_order(gates: torch.Tensor) -> torch.Tensor:
     return torch.cat([i, f, g, o], dim=-1)
 
 
-def in_torch(model: nn.Module) -> tuple[dict[str, torch.Tensor], nn.Module]:
-    """Our parameters by the names and in the layout of torch.nn.RNN or LSTM, and that module with a Linear after it."""
+# PyTorch's module for each of our models that it has, and how that orders the columns of our blocks
+IN_TORCH = {"VanillaRNN": (nn.RNN, lambda blocks: blocks), "LSTM": (nn.LSTM, torch_order)}
+
+
+def in_torch(model: SequenceModel) -> tuple[dict[str, torch.Tensor], nn.Module]:
+    """Our parameters by the names and in the layout of PyTorch's module, and that module with a Linear after it."""
+    cell, layout = IN_TORCH[type(model).__name__]
     named = dict(model.named_parameters())
-    if "W_hh" in named:
-        cell, layout = nn.RNN, lambda gates: gates
-        names = ["W_hx", "W_hh", "b_h", "W_ph", "b_o"]
-    else:
-        cell, layout = nn.LSTM, torch_order
-        names = ["W_x", "W_h", "b", "W_ph", "b_p"]
-    W_x, W_h, b, W_ph, b_p = (named[name] for name in names)
+    W_x, W_h, b, W_ph, b_p = (named[name] for name in ("W_x", "W_h", "b", "W_ph", "b_p"))
     D, H = W_x.shape[0], W_h.shape[0]
     reference = nn.ModuleDict({"cell": cell(D, H, batch_first=True), "out": nn.Linear(*W_ph.shape)}).double()
     mapped = {
@@ -55,7 +55,7 @@ def in_torch(model: nn.Module) -> tuple[dict[str, torch.Tensor], nn.Module]:
     return mapped, reference
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", IN_TORCH)
 @pytest.mark.parametrize(("B", "T"), SIZES)
 @pytest.mark.parametrize("D", [1, 3])
 def test_forward_and_gradients_equal_pytorchs_own_cell(name, B, T, D):
@@ -94,9 +94,9 @@ def test_gradcheck_of_forward(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_initialisation_is_standard_normal_without_fan_in_scaling(name):
-    model = SEQUENCE_MODELS[name](1, 128, 10, seeded(2))
+    model = model_class(name)(1, 128, 10, seeded(2))
     for key, value in model.named_parameters():
-        if key in ("b_h", "b_o"):
+        if value.dim() == 1 and not value.any():  # a bias that starts at zero
             continue
         n = value.numel()
         assert abs(value.mean()) < 4 / math.sqrt(n), key
@@ -107,13 +107,13 @@ def test_initialisation_is_standard_normal_without_fan_in_scaling(name):
 
 
 def test_rnn_biases_start_at_zero():
-    model = SEQUENCE_MODELS["VanillaRNN"](1, 8, 10, seeded())
-    assert not model.b_h.any()
-    assert not model.b_o.any()
+    model = model_class("VanillaRNN")(1, 8, 10, seeded())
+    assert not model.b.any()
+    assert not model.b_p.any()
 
 
 def test_lstm_biases_are_drawn_too():
-    model = SEQUENCE_MODELS["LSTM"](1, 8, 10, seeded())
+    model = model_class("LSTM")(1, 8, 10, seeded())
     assert model.b.all()
     assert model.b_p.all()
 
@@ -121,31 +121,79 @@ def test_lstm_biases_are_drawn_too():
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("scheme", ["orthogonal", "identity"])
 def test_other_initialisations(name, scheme):
-    """Recurrent blocks that keep norms, the rest within Glorot's bounds, biases zero but the forget gates'."""
+    """Recurrent blocks that keep norms, the rest within Glorot's bounds, biases zero but those of the open blocks."""
     H = 16
-    model = SEQUENCE_MODELS[name](1, H, 10, seeded())
+    model = model_class(name)(1, H, 10, seeded())
     reinitialise(model, scheme, seeded(1))
-    W_x, W_h, b, W_p, b_p = model.parameters()
-    for block in W_h.split(H, dim=1):
+    for block in model.W_h.split(H, dim=1):
         torch.testing.assert_close(block @ block.T, torch.eye(H), atol=1e-5, rtol=0)
         assert torch.equal(block, torch.eye(H)) == (scheme == "identity")
-    for weight, fans in ((W_x, 1 + H), (W_p, H + 10)):
+    for weight, fans in ((model.W_x, 1 + H), (model.W_ph, H + 10)):
         bound = math.sqrt(6 / fans)
         assert 0.7 * bound < weight.abs().max() <= bound
-    expected = torch.zeros_like(b)
-    if name == "LSTM":
-        expected[H : 2 * H] = 1
-    assert torch.equal(b, expected)
-    assert not b_p.any()
+    expected = torch.zeros(model.W_h.shape[1])
+    for block in model.OPEN:
+        expected[block * H : (block + 1) * H] = 1
+    for key, bias in model.named_parameters():
+        if bias.dim() == 1:
+            assert torch.equal(bias, torch.zeros(10) if key == "b_p" else expected), key
+
+
+def test_the_open_block_of_the_lstm_is_its_forget_gates():
+    model = small_model("LSTM", H=4)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        reinitialise(model, "identity", seeded())
+        _, units = model.step(torch.zeros(1, 1), model.start(1))
+    assert (units["f"] > 0.7).all()
+    assert (units["i"] == 0.5).all()
+    assert (units["o"] == 0.5).all()
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_initialisation_follows_the_generator_alone(name):
     before = torch.get_rng_state()
-    first, again, other = (SEQUENCE_MODELS[name](1, 8, 10, seeded(seed)).state_dict() for seed in (5, 5, 6))
+    first, again, other = (model_class(name)(1, 8, 10, seeded(seed)).state_dict() for seed in (5, 5, 6))
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not torch.equal(first["W_ph"], other["W_ph"])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_records_fit_the_step(name):
+    model = small_model(name, H=6)
+    state = model.start(3)
+    assert len(state) == len(model.STATE)
+    assert not any(part.any() for part in state)
+    after, units = model.step(torch.ones(3, 1), state)
+    assert [part.shape for part in after] == [(3, 6)] * len(model.STATE)
+    assert {model.TANH, *model.GATES} <= units.keys()
+    assert all((0 < units[gate]).all() and (units[gate] < 1).all() for gate in model.GATES)
+    assert model.blocks() * 6 == model.W_h.shape[1]
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if model_class(name).GATES])
+def test_gates_held_at_their_own_values_change_no_step_and_at_others_do(name):
+    model = small_model(name, H=6)
+    x = torch.randn(1, 1, generator=seeded(1))
+    before, _ = model.step(torch.ones(1, 1), model.start(1))
+    free, units = model.step(x, before)
+    own = tuple(units[gate][0] for gate in model.GATES)
+    held, _ = model.step(x, before, own)
+    for mine, theirs in zip(held, free, strict=True):
+        torch.testing.assert_close(mine, theirs)
+    for place in range(len(own)):
+        other = (*own[:place], own[place] / 2, *own[place + 1 :])
+        assert not torch.allclose(model.step(x, before, other)[0][0], free[0])
+
+
+def test_a_name_that_is_no_models_is_refused():
+    check_names(MODELS)
+    with pytest.raises(UserError, match=r"^sequence\.models: 'ESN' is no model; choose from VanillaRNN, LSTM"):
+        check_names(["LSTM", "ESN"])
+    with pytest.raises(UserError, match="'ESN' is no model"):
+        model_class("ESN")
 
 
 @given(st.integers(1, 8), st.integers(2, 10), st.sampled_from([0.1, 1, 30, 1000]))

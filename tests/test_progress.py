@@ -10,7 +10,7 @@ from contextlib import suppress
 
 SCRIPT = """
 import time
-from dlreport.training import progress
+from dlreport import progress
 progress.SECONDS = 0.2
 progress.start_logging()
 with progress.steps_bar(100, "LSTM-5 replicate 0") as bar:

@@ -6,27 +6,25 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlreport.config import Classifier as Settings
+from dlreport.config import ClassifierSettings
+from dlreport.gan.classifier import FEATURES, Classifier, read, train_classifier
 from dlreport.gan.images import as_images
-from dlreport.gan.classifier import read
-from dlreport.statistics.intervals import wilson
 from dlreport.gan.quality import (
-    Real,
-    at_a_glance,
+    Reference,
     fid,
     kid,
     memorised,
     nearest,
     precision_recall_density_coverage,
+    quick_measures,
     two_sample,
 )
-from dlreport.gan.classifier import FEATURES, Classifier
-from dlreport.gan.classifier import train_classifier
+from dlreport.statistics.intervals import wilson
 from helpers import seeded
 
 
 @pytest.fixture
-def settings(params) -> Settings:
+def settings(params) -> ClassifierSettings:
     return params.classifier.model_copy(update={"batch_size": 32})
 
 
@@ -38,13 +36,13 @@ def train(mnist, settings, epochs=1, seed=1) -> Classifier:
 def test_the_classifier_learns_real_digits(mnist, settings):
     model = train(mnist, settings, epochs=8)
     images = as_images(mnist["test"]["images"])
-    seen = read(model, images)
-    assert seen.features.shape == (128, FEATURES)
-    assert (seen.features >= 0).all()
+    reading = read(model, images)
+    assert reading.features.shape == (128, FEATURES)
+    assert (reading.features >= 0).all()
     probabilities = model(images).softmax(1)
-    torch.testing.assert_close(seen.confidence, probabilities.amax(1))
-    assert (seen.digits == probabilities.argmax(1)).all()
-    assert (seen.digits == mnist["test"]["labels"]).double().mean() > 0.85
+    torch.testing.assert_close(reading.confidence, probabilities.amax(1))
+    assert (reading.digits == probabilities.argmax(1)).all()
+    assert (reading.digits == mnist["test"]["labels"]).double().mean() > 0.85
 
 
 def test_training_follows_its_seed_alone(mnist, settings):
@@ -144,14 +142,14 @@ def test_two_samples_of_one_set_cannot_be_told_apart_and_noise_can(params, mnist
 def test_the_test_images_themselves_are_perfect_and_one_digit_alone_is_not(params, mnist, settings):
     model = train(mnist, settings, epochs=4)
     test, split = as_images(mnist["test"]["images"]), mnist["train"]
-    real = Real.of(test, mnist["test"]["labels"], as_images(split["images"]), split["labels"], model)
+    real = Reference.build(test, mnist["test"]["labels"], as_images(split["images"]), split["labels"], model)
     quality = params.quality.model_copy(update={"confident": 0.5})
-    same = at_a_glance(read(model, test), real, quality)
+    same = quick_measures(read(model, test), real, quality)
     assert same["fid"] == pytest.approx(0, abs=1e-3)
     assert (same["precision"], same["recall"], same["coverage"]) == (1, 1, 1)
     assert same["digits_missing"] == 0
     ones = as_images(split["images"][split["labels"] == 1])
-    alone = at_a_glance(read(model, ones), real, quality)
+    alone = quick_measures(read(model, ones), real, quality)
     assert alone["digits_missing"] >= 7
     assert alone["digits_total_variation"] > 0.7
     assert alone["fid"] > 10 * abs(same["fid"])
@@ -161,7 +159,7 @@ def test_copies_of_training_images_are_memorised_and_test_images_are_not(mnist, 
     """A hundredth, which sets the limit, is less than one image here: of a digit's test images at most one is below."""
     model = train(mnist, settings, epochs=4)
     test, digits = (as_images(mnist[split]["images"]) for split in ("test", "train"))
-    real = Real.of(test, mnist["test"]["labels"], digits, mnist["train"]["labels"], model)
+    real = Reference.build(test, mnist["test"]["labels"], digits, mnist["train"]["labels"], model)
     share, _ = memorised(read(model, test), real)
     assert share < 0.15
     copies = read(model, digits[:50] * 0.99)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import made_up
-from dlreport.gan.networks import Generator
 from dlreport.gan.explorer import encode, fold
+from dlreport.gan.networks import Generator
 from dlreport.report.render import EXPLORER, page
 from helpers import seeded
 

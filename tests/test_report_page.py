@@ -90,26 +90,6 @@ def test_pictures_have_words_and_enlarge(page):
         assert button.evaluate("one => one === document.activeElement")
 
 
-def test_a_table_sorts_up_and_down_and_back(page):
-    table = page.locator("table", has=page.get_by_role("button", name="Parameters")).first
-    header, cells = table.get_by_role("columnheader", name="Parameters"), table.locator("td:nth-child(2)")
-
-    def column() -> list[int]:
-        return [int(text.replace(",", "")) for text in cells.all_inner_texts()]
-
-    told = column()
-    assert told not in (sorted(told), sorted(told, reverse=True))
-    header.get_by_role("button").focus()
-    for expected, direction in (
-        (sorted(told), "ascending"),
-        (sorted(told, reverse=True), "descending"),
-        (told, None),
-    ):
-        page.keyboard.press("Enter")
-        assert column() == expected
-        assert header.get_attribute("aria-sort") == direction
-
-
 def drawn(page: Page) -> list[int]:
     """The pixels of the explorer's large image."""
     return page.locator("#drawn").evaluate(

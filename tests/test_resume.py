@@ -1,6 +1,5 @@
 """A training that is ended anywhere goes on to the same bits, by either engine."""
 
-import copy
 import logging
 import signal
 
@@ -8,14 +7,16 @@ import numpy as np
 import pytest
 import torch
 
+from dlreport import checkpoint as module
+from dlreport import native
+from dlreport.checkpoint import NO_CHECKPOINTS, Checkpoint, Checkpoints
 from dlreport.errors import Interrupted
-from dlreport.training import checkpoint as module
-from dlreport.training import gan as gan_module
-from dlreport.training import gan_engines
-from dlreport.training import sequence as sequence_module
-from dlreport.checkpoint import Checkpoint, Checkpoints
 from dlreport.gan.training import train_gan
-from dlreport.sequence.training import Cell, train_replicates
+from dlreport.native import gan as native_gan
+from dlreport.native import sequence as native_sequence
+from dlreport.sequence.models import MODELS
+from dlreport.sequence.task import Task
+from dlreport.sequence.training import is_native, train_replicates
 from helpers import needs_native, tiny_gan
 
 
@@ -43,12 +44,14 @@ def kill_after(monkeypatch):
     return arm
 
 
-@pytest.fixture(params=[pytest.param("native", marks=needs_native("fp32")), "autograd"])
-def engine(request, monkeypatch) -> str:
+NATIVE = [needs_native(source, "fp32") for source in (native_sequence.SOURCE, native_gan.SOURCE)]
+
+
+@pytest.fixture(params=[pytest.param("native", marks=NATIVE), "autograd"])
+def engine(request, monkeypatch) -> None:
+    """The native engine for what it serves, or autograd's for all."""
     if request.param == "autograd":
-        for where in (sequence_module, gan_module, gan_engines):
-            monkeypatch.setattr(where, "native_engine", lambda device, precision: False)
-    return request.param
+        monkeypatch.setattr(native, "serves", lambda source, device, precision: False)
 
 
 @pytest.fixture
@@ -62,14 +65,17 @@ def gan(params):
     return tiny_gan(params, epochs=4, snapshot_every=2)
 
 
-@pytest.mark.parametrize("model", ["VanillaRNN", "LSTM"])
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("saves", [1, 4, 6, 8])  # of six a replicate: in the first, at its end, in the second
 def test_a_killed_sequence_training_ends_in_the_same_bits(tmp_path, sequence, engine, kill_after, model, saves):
-    def train(checkpoints: Checkpoints):
-        return train_replicates(Cell(model, 4), sequence, 5, "cpu", "fp32", 1, checkpoints)
+    task = Task(model, 4)
 
-    saves = min(saves, 5) if engine == "autograd" else saves  # both replicates in one training
-    expected = train(Checkpoints())
+    def train(checkpoints: Checkpoints):
+        return train_replicates(task, sequence, 5, "cpu", "fp32", 1, checkpoints)
+
+    if not is_native(task, torch.device("cpu"), "fp32"):
+        saves = min(saves, 5)  # both replicates in one training
+    expected = train(NO_CHECKPOINTS)
     kill_after(saves)
     with pytest.raises(Killed):
         train(Checkpoints(tmp_path, seconds=0))
@@ -84,15 +90,11 @@ def test_a_killed_sequence_training_ends_in_the_same_bits(tmp_path, sequence, en
 @pytest.mark.parametrize("saves", [1, 2, 4, 9, 13])  # of three an epoch, and one for each kept generator
 def test_a_killed_gan_ends_in_the_same_bits(tmp_path, digits, gan, engine, kill_after, saves):
     def train(checkpoints: Checkpoints):
-        kept = {}
-        *networks, losses = train_gan(
-            *(digits[:40], gan, 5, 0, "cpu", "fp32", 1),
-            lambda epoch, weights: kept.update({epoch: copy.deepcopy(weights)}),
-            checkpoints,
-        )
-        return {**kept, **{f"network {k}": network.state_dict() for k, network in enumerate(networks)}}, losses
+        run = train_gan(digits[:40], gan, 5, "cpu", "fp32", 1, 0, checkpoints)
+        networks = {name: getattr(run, name) for name in ("generator", "discriminator", "average")}
+        return {**run.snapshots, **networks}, run.losses
 
-    expected, losses = train(Checkpoints())
+    expected, losses = train(NO_CHECKPOINTS)
     kill_after(saves)
     with pytest.raises(Killed):
         train(Checkpoints(tmp_path, seconds=0))
@@ -104,7 +106,7 @@ def test_a_killed_gan_ends_in_the_same_bits(tmp_path, digits, gan, engine, kill_
 
 def test_a_gan_whose_kept_generator_is_lost_starts_again(tmp_path, digits, gan, kill_after, caplog):
     def train(checkpoints: Checkpoints):
-        return train_gan(digits[:40], gan, 5, 0, "cpu", "fp32", 1, lambda *_: None, checkpoints).losses
+        return train_gan(digits[:40], gan, 5, "cpu", "fp32", 1, 0, checkpoints).losses
 
     kill_after(8)
     with pytest.raises(Killed):
@@ -113,13 +115,13 @@ def test_a_gan_whose_kept_generator_is_lost_starts_again(tmp_path, digits, gan, 
     assert kept.exists()
     kept.write_bytes(b"no")
     with caplog.at_level(logging.INFO, logger="dlreport"):
-        assert train(Checkpoints(tmp_path, seconds=0)) == train(Checkpoints())
+        assert train(Checkpoints(tmp_path, seconds=0)) == train(NO_CHECKPOINTS)
     assert f"checkpoint {kept}: damaged" in caplog.text
     assert "goes on from" not in caplog.text
 
 
 def test_a_signal_saves_and_stops(tmp_path, sequence, monkeypatch):
     monkeypatch.setattr(module, "_asked_to_stop", [signal.SIGTERM])
-    with pytest.raises(Interrupted, match=r"LSTM-4 replicate 0, step 128 of 700, is saved; run `dvc repro` to go on"):
-        train_replicates(Cell("LSTM", 4), sequence, 5, "cpu", "fp32", 1, Checkpoints(tmp_path, seconds=1000))
+    with pytest.raises(Interrupted, match=r"LSTM-4 replicate 0, step 128 of 700, is saved; run it again to go on"):
+        train_replicates(Task("LSTM", 4), sequence, 5, "cpu", "fp32", 1, Checkpoints(tmp_path, seconds=1000))
     assert (tmp_path / "LSTM-4-replicate-0.pt").exists()

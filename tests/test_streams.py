@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlreport.streams import stream
 from dlreport.sequence.task import Task
+from dlreport.streams import stream
 
 names = st.lists(st.one_of(st.integers(0, 99), st.text("abcdefgh-", min_size=1, max_size=6)), min_size=1, max_size=4)
 roots = st.integers(0, 2**63 - 1)
@@ -51,10 +51,10 @@ def test_draws_stay_what_they_were_on_every_platform():
 
 
 def test_all_streams_of_the_pipeline_have_seeds_of_their_own(params):
-    """The trainings of longer and of the ablation have those of their cell, by design."""
-    cells = [str(Cell(*cell)) for cell in product(params.sequence.models, params.sequence.lengths)]
+    """The trainings of longer and of the ablation have those of their task, by design."""
+    tasks = [str(Task(*task)) for task in product(params.sequence.models, params.sequence.lengths)]
     uses = ["init", "data", "test", "test-report", "gradients"]
-    used = [("sequence", *name) for name in product(cells, range(5), uses)]
+    used = [("sequence", *name) for name in product(tasks, range(5), uses)]
     used += [("gan", "init", "generator"), ("gan", "init", "discriminator")]
     used += [("gan", use) for use in ("order", "noise", "grid", "pairs")]
     judged = ["generator 0", "average 0", "training images"]

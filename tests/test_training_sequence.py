@@ -3,39 +3,30 @@ import logging
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dlreport.config import Sequence
-from dlreport.sequence import palindromes
+from dlreport.config import SequenceSettings
 from dlreport.errors import UserError
-from dlreport.models import SEQUENCE_MODELS
+from dlreport.native.sequence import SOURCE
+from dlreport.sequence import palindromes
+from dlreport.sequence.models import MODELS
+from dlreport.sequence.task import Task
+from dlreport.sequence.training import SequenceRun, train_replicates
+from dlreport.sequence.training import train as train_task
 from dlreport.streams import stream
-from dlreport.checkpoint import NO_CHECKPOINTS
-from dlreport.sequence.training import (
-    Cell,
-    SequenceRun,
-    build_model,
-    mean_accuracy,
-    train_replicates,
-    windowed,
-)
-from dlreport.sequence.training import train as train_cell
-from helpers import needs_native
+from helpers import NATIVE_MODELS, needs_native
 
-MODELS = list(SEQUENCE_MODELS)
 SEED = 7
 CPU = torch.device("cpu")
 
 
-def changed(settings: Sequence, mode: str = "off", max_norm: float = 10.0, **values) -> Sequence:
+def changed(settings: SequenceSettings, mode: str = "off", max_norm: float = 10.0, **values) -> SequenceSettings:
     tiny = {"hidden_dim": 8, "steps": 30, "batch_size": 4, "log_every": 30}
     clip = settings.clip.model_copy(update={"mode": mode, "max_norm": max_norm})
     return settings.model_copy(update={**tiny, "clip": clip, **values})
 
 
 @pytest.fixture
-def tiny(params) -> Sequence:
+def tiny(params) -> SequenceSettings:
     return changed(params.sequence)
 
 
@@ -49,15 +40,15 @@ def same(first: SequenceRun, second: SequenceRun) -> bool:
     )
 
 
-def train(settings: Sequence, model: str = "LSTM", seed: int = SEED, replicate: int = 0) -> SequenceRun:
-    return train_cell(Cell(model, 5), settings, seed, CPU, "fp32", NO_CHECKPOINTS, [replicate])[0]
+def train(settings: SequenceSettings, model: str = "LSTM", seed: int = SEED, replicate: int = 0) -> SequenceRun:
+    return train_task(Task(model, 5), settings, seed, CPU, "fp32", [replicate])[0]
 
 
-@needs_native("fp32")  # autograd's last digits may depend on how many there are
-@pytest.mark.parametrize("model", MODELS)
+@needs_native(SOURCE, "fp32")  # autograd's last digits may depend on how many there are
+@pytest.mark.parametrize("model", NATIVE_MODELS)
 def test_a_replicate_is_the_same_alone_and_among_others(tiny, model):
-    alone = train_replicates(Cell(model, 5), tiny.model_copy(update={"replicates": 1}), SEED, "cpu", "fp32", workers=1)
-    among = train_replicates(Cell(model, 5), tiny.model_copy(update={"replicates": 3}), SEED, "cpu", "fp32", workers=1)
+    alone = train_replicates(Task(model, 5), tiny.model_copy(update={"replicates": 1}), SEED, "cpu", "fp32", workers=1)
+    among = train_replicates(Task(model, 5), tiny.model_copy(update={"replicates": 3}), SEED, "cpu", "fp32", workers=1)
     assert (len(alone), len(among)) == (1, 3)
     assert same(alone[0], among[0])
     assert same(train(tiny, model, replicate=2), among[2])
@@ -65,7 +56,7 @@ def test_a_replicate_is_the_same_alone_and_among_others(tiny, model):
 
 def test_a_replicate_is_the_same_with_one_worker_and_with_two(tiny):
     settings = tiny.model_copy(update={"replicates": 3})
-    one, two = (train_replicates(Cell("LSTM", 5), settings, SEED, "cpu", "fp32", workers) for workers in (1, 2))
+    one, two = (train_replicates(Task("LSTM", 5), settings, SEED, "cpu", "fp32", workers) for workers in (1, 2))
     assert len(one) == len(two) == 3
     assert all(same(*pair) for pair in zip(one, two, strict=True))
 
@@ -122,15 +113,15 @@ def test_effective_clipping_changes_the_run(tiny):
     assert not same(train(changed(tiny, "effective", 1e-3)), train(changed(tiny, "off")))
 
 
-def notebook(cell: Cell, settings: Sequence, clip: str) -> tuple[list[float], list[float]]:
+def notebook(task: Task, settings: SequenceSettings, clip: str) -> tuple[list[float], list[float]]:
     """Losses and accuracies of the report's own loop, by autograd, clipping where `clip` says."""
-    model = build_model(cell, settings.hidden_dim, stream(SEED, "sequence", str(cell), 0, "init"))
-    data = stream(SEED, "sequence", str(cell), 0, "data")
+    model = task.build(settings.hidden_dim, stream(SEED, "sequence", str(task), 0, "init"))
+    data = stream(SEED, "sequence", str(task), 0, "data")
     criterion = torch.nn.CrossEntropyLoss()
     optimizer = torch.optim.RMSprop(model.parameters(), lr=settings.learning_rate)
     losses, accuracies = [], []
     for _ in range(settings.steps):
-        x, target = palindromes.sample(settings.batch_size, cell.length, data)
+        x, target = palindromes.sample(settings.batch_size, task.length, data)
         if clip == "before":
             torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=settings.clip.max_norm)
         logits = model(x)
@@ -149,57 +140,10 @@ def notebook(cell: Cell, settings: Sequence, clip: str) -> tuple[list[float], li
 @pytest.mark.parametrize(("mode", "clip"), [("as_reported", "before"), ("effective", "after")])
 def test_training_agrees_with_the_notebooks_loop(tiny, model, mode, clip):
     settings = changed(tiny, mode, 1e-7, steps=12, batch_size=32, learning_rate=0.01)
-    losses, accuracies = notebook(Cell(model, 5), settings, clip)
+    losses, accuracies = notebook(Task(model, 5), settings, clip)
     run = train(settings, model)
     np.testing.assert_allclose(run.loss, losses, rtol=1e-4)
     np.testing.assert_allclose(run.accuracy, accuracies, atol=1e-6)
-
-
-def test_mean_accuracy_starts_at_the_step_and_leaves_out_the_last():
-    assert mean_accuracy(np.array([9, 9, 0.25, 0.75, 0.5, 9], dtype=np.float32), 2) == 0.5
-
-
-def test_mean_accuracy_of_a_single_step():
-    assert mean_accuracy(np.array([0, 0.5, 1], dtype=np.float32), 1) == 0.5
-
-
-def run_of(steps: int) -> SequenceRun:
-    random = np.random.default_rng(steps)
-    return SequenceRun({}, {}, random.exponential(size=steps).astype("f4"), random.random(steps).astype("f4"))
-
-
-@given(st.integers(1, 300), st.integers(1, 80))
-def test_windows_cover_every_step_once(steps, points):
-    run = run_of(steps)
-    columns = windowed(run, points)
-    last = columns["step"]
-    sizes = np.diff(last, prepend=-1)
-    assert last[-1] == steps - 1
-    assert len(last) <= points
-    assert (sizes[:-1] == sizes[0]).all()
-    assert 0 < sizes[-1] <= sizes[0]
-    for name in ("loss", "accuracy"):
-        values, mean = getattr(run, name), columns[f"{name}_mean"]
-        assert np.dot(mean, sizes) / steps == pytest.approx(values.astype(float).mean(), rel=1e-12)
-        assert (columns[f"{name}_min"] <= mean).all()
-        assert (mean <= columns[f"{name}_max"]).all()
-        assert columns[f"{name}_min"].min() == values.min()
-        assert columns[f"{name}_max"].max() == values.max()
-    assert {len(column) for column in columns.values()} == {len(last)}
-
-
-def test_windows_of_a_small_example():
-    run = SequenceRun({}, {}, np.array([4, 2, 1, 3, 8], dtype="f4"), np.array([0, 1, 0.5, 0.5, 1], dtype="f4"))
-    columns = {name: column.tolist() for name, column in windowed(run, 3).items()}
-    assert columns == {
-        "step": [1, 3, 4],
-        "loss_mean": [3, 2, 8],
-        "loss_min": [2, 1, 8],
-        "loss_max": [4, 3, 8],
-        "accuracy_mean": [0.5, 0.5, 1],
-        "accuracy_min": [0, 0.5, 1],
-        "accuracy_max": [1, 0.5, 1],
-    }
 
 
 @pytest.mark.parametrize("log_every", [1, 100])
@@ -212,6 +156,6 @@ def test_a_loss_that_is_not_finite_ends_the_run_naming_its_step(tiny, log_every)
 
 def test_lstm_learns_to_remember(tiny):
     settings = tiny.model_copy(update={"hidden_dim": 16, "steps": 600, "batch_size": 64, "learning_rate": 0.01})
-    run = train_cell(Cell("LSTM", 3), settings, SEED, CPU, "fp32", NO_CHECKPOINTS, [0])[0]
+    run = train_task(Task("LSTM", 3), settings, SEED, CPU, "fp32", [0])[0]
     assert run.accuracy[:10].mean() < 0.4
     assert run.accuracy[-50:].mean() > 0.95

@@ -13,7 +13,7 @@ STAGE = ("--model", "LSTM", "--length", "3")
 
 @pytest.mark.parametrize(("compiler", "reason"), [("no-such-cc", "no C compiler"), ("false", "false failed")])
 def test_a_missing_or_broken_compiler_is_a_reason_not_an_error(repository, compiler, reason):
-    script = 'from dlreport import native; print(native.why_unavailable("fp32"))'
+    script = 'from dlreport import native; print(native.why_unavailable("sequence.c", "fp32"))'
     assert output_of([sys.executable, "-c", script], repository, CC=compiler).startswith(reason)
 
 

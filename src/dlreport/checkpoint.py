@@ -7,7 +7,6 @@ one before it is kept. It lies in a directory of its settings, code and data, so
 import fcntl
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -30,8 +29,6 @@ _asked_to_stop: list[int] = []  # signals
 
 def _stop(number: int, frame: object) -> None:
     _asked_to_stop.append(number)
-    for child in multiprocessing.active_children():  # a terminal's Ctrl-C reaches them too, a SIGTERM does not
-        child.terminate()
 
 
 def stop_by_signal() -> None:
@@ -96,7 +93,7 @@ class Disk:
 
 
 class Checkpoint:
-    """One training's, while it holds the lock. Without a path nothing is saved, and nothing stops it."""
+    """One training's, while it holds the lock. Without a path nothing is saved."""
 
     def __init__(self, path: Path | None, seconds: float, disk: Disk):
         self.path, self.seconds, self.disk = path, seconds, disk
@@ -114,7 +111,7 @@ class Checkpoint:
 
     @property
     def due(self) -> bool:
-        return self.path is not None and (bool(_asked_to_stop) or time.monotonic() - self.saved_at >= self.seconds)
+        return bool(_asked_to_stop) or (self.path is not None and time.monotonic() - self.saved_at >= self.seconds)
 
     def save(self, state: Any) -> None:
         """Keep the state: tensors and numbers in dicts and lists. Raises UserError if it cannot be written; the one
@@ -125,8 +122,9 @@ class Checkpoint:
 
     def stop_if_asked(self, at: str) -> None:
         """After a save: raises Interrupted, saying where the training is (`at`), if a signal asked for it."""
-        if self.path and _asked_to_stop:
-            raise Interrupted(_asked_to_stop[0], f"{at} is saved; run it again to go on from there")
+        if _asked_to_stop:
+            kept = "is saved; run it again to go on from there" if self.path else "is not kept; run it again"
+            raise Interrupted(_asked_to_stop[0], f"{at} {kept}")
 
     def beside(self, name: str) -> "Checkpoint":
         """Another one, for a part of the state that does not change any more."""

@@ -2,25 +2,27 @@
 
 A run's result follows from its item alone, so the results are the same whoever computes them. A run whose process is
 killed begins again, from its last checkpoint if it has any. Checkpoints stay with this process, the coordinator: on a
-cluster every other machine reads and writes them through it.
+cluster every run reads and writes them through it.
 """
 
 import importlib
 import logging
 import multiprocessing
 import os
+import pickle
 import re
+import signal
 import socket
 import sys
-from collections import Counter
+import threading
+import traceback
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
-
-from pebble import ProcessExpired, ProcessPool
 
 from dlreport.checkpoint import NO_CHECKPOINTS, Checkpoints, Disk, asked_to_stop, stop_by_signal
 from dlreport.errors import Interrupted, UserError
@@ -28,6 +30,7 @@ from dlreport.progress import log, start_logging
 from dlreport.runtime import workers
 
 RETRIES = 5  # of a run whose process or machine dies
+KEPT = "what is finished and each run's last checkpoint are kept; run it again"
 Run = Callable[[Any, Checkpoints], Any]  # a function of a module, since its name is what goes to another process
 
 
@@ -36,8 +39,9 @@ def run_each(
 ) -> Iterator[tuple[int, Any]]:
     """Call `run(item, checkpoints)` for each item; yield its index and result as the runs end.
 
-    The first items start first. With one process all run in this one; a cluster takes as many as it has processors.
-    An error that a run raises is raised here. Raises UserError if a run's process died RETRIES + 1 times.
+    The first items start first. With one process all run in this one; a cluster takes as many as it has processors. An
+    error that a run raises is raised here and ends the others. Raises UserError when all others have ended if a run's
+    process died RETRIES + 1 times, and Interrupted when all have ended after a signal.
     """
     if os.environ.get("RAY_ADDRESS"):
         yield from _on_ray(run, items, checkpoints)
@@ -54,37 +58,104 @@ def run_all(run: Run, items: Sequence[Any], processes: int, checkpoints: Checkpo
     return [results[index] for index in range(len(items))]
 
 
-def _lost(item: Any) -> UserError:
-    return UserError(f"{item}: its process was killed {RETRIES + 1} times, as for want of memory; run it again")
+def _answer(run: Run, item: Any, checkpoints: Checkpoints) -> bytes:
+    """In another process: the pair of the run's result and its error, one of them None, as bytes.
 
-
-def _start_worker() -> None:
-    stop_by_signal()
+    As pickle makes them: what PyTorch and Ray do instead leaves tensors and arrays in memory that processes share.
+    """
     start_logging()
+    try:
+        return pickle.dumps((run(item, checkpoints), None))
+    except Exception as error:
+        error.add_note(traceback.format_exc())  # its own does not come along
+        return pickle.dumps((None, error))
+
+
+def _raise_lost(lost: list[Any]) -> None:
+    if lost:
+        names = ", ".join(map(str, lost[:3])) + ", ..." * (len(lost) > 3)
+        raise UserError(f"run {names}: its process was killed {RETRIES + 1} times, as for want of memory; {KEPT}")
+
+
+class _Worker:
+    """A process that answers one call after another."""
+
+    def __init__(self):
+        spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools
+        self.connection, theirs = spawn.Pipe()
+        self.process = spawn.Process(target=_serve, args=(theirs,))
+        self.process.start()
+        theirs.close()  # so that the process alone has it, and its end is seen
+
+    def ask(self, *call: Any) -> None:
+        with suppress(OSError):  # if it was killed, which `answer` finds
+            self.connection.send_bytes(pickle.dumps(call))
+
+    def answer(self) -> tuple[Any, Exception | None]:
+        try:
+            return pickle.loads(self.connection.recv_bytes())
+        except (EOFError, OSError):
+            return None, Interrupted(signal.SIGKILL, KEPT)
+
+    def join(self) -> None:
+        self.connection.close()
+        self.process.join()
+
+
+def _serve(connection: Connection) -> None:
+    stop_by_signal()
+    threading.Thread(target=_stop_with_coordinator, daemon=True).start()
+    with suppress(EOFError, OSError):  # the coordinator wants no more, or has ended
+        while True:
+            connection.send_bytes(_answer(*pickle.loads(connection.recv_bytes())))
+
+
+def _stop_with_coordinator() -> None:
+    multiprocessing.parent_process().join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _in_processes(run: Run, items: Sequence[Any], processes: int, checkpoints: Checkpoints) -> Iterator:
-    spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools
-    with ProcessPool(min(processes, len(items)), context=spawn, initializer=_start_worker) as pool:
-        try:
-            deaths = Counter()
-            pending = {pool.schedule(run, args=(item, checkpoints)): index for index, item in enumerate(items)}
-            while pending:
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    index = pending.pop(future)
-                    try:
-                        result = future.result()
-                    except ProcessExpired as error:
-                        deaths[index] += 1
-                        if deaths[index] > RETRIES:
-                            raise _lost(items[index]) from error
-                        log.warning("the process of %s was killed; it begins again", items[index])
-                        pending[pool.schedule(run, args=(items[index], checkpoints))] = index
+    waiting, deaths, lost, message = deque(range(len(items))), Counter(), [], KEPT
+    idle: list[_Worker] = []
+    busy: dict[Connection, tuple[_Worker, int]] = {}  # by a worker's connection the worker, and its item's index
+    try:
+        while waiting or busy:
+            if number := asked_to_stop():
+                if not busy:
+                    raise Interrupted(number, message)
+                for worker, _ in busy.values():
+                    worker.process.terminate()  # on which a training saves its state and stops
+            while waiting and len(busy) < processes and not number:
+                worker, index = idle.pop() if idle else _Worker(), waiting.popleft()
+                busy[worker.connection] = worker, index
+                worker.ask(run, items[index], checkpoints)
+            for connection in wait(list(busy), timeout=1):
+                worker, index = busy.pop(connection)
+                result, error = worker.answer()
+                if error is None:
+                    idle.append(worker)
+                    yield index, result
+                elif not isinstance(error, Interrupted):
+                    raise error
+                else:
+                    worker.join()
+                    deaths[index] += 1
+                    if asked_to_stop():
+                        message = error.message
+                    elif deaths[index] > RETRIES:
+                        lost.append(items[index])
+                        continue
                     else:
-                        yield index, result
-        except BaseException:
-            pool.stop()  # by SIGTERM, on which a training saves its state
-            raise
+                        log.warning("the process of run %s was killed; it begins again", items[index])
+                    waiting.appendleft(index)
+        _raise_lost(lost)
+    finally:
+        left = [*idle, *(worker for worker, _ in busy.values())]
+        for worker in left:
+            worker.process.terminate()
+        for worker in left:
+            worker.join()
 
 
 class CoordinatorsDisk(Disk):
@@ -101,13 +172,13 @@ class CoordinatorsDisk(Disk):
 
     @contextmanager
     def hold(self, directory: Path, name: str) -> Iterator[None]:
-        with nullcontext():  # the coordinator holds it, and its end is the end of its runs
-            yield
+        yield  # the coordinator holds them all, and its end is the end of its runs
 
 
 def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no statistics to Ray's makers
     os.environ.setdefault("RAY_worker_niceness", "0")  # workers as nice as this process; by default 15 nicer
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # all lines of all runs
     try:
         return importlib.import_module("ray")
     except ModuleNotFoundError as error:
@@ -123,44 +194,47 @@ def _connect(run: Run) -> Any:
     here = {"num_cpus": workers(), "include_dashboard": False, "object_store_memory": 10**8}
     package, module = Path(__file__).parent, Path(sys.modules[getattr(run, "func", run).__module__].__file__)
     code = {str(package), str(package if package in module.parents else module)}
-    options = {"runtime_env": {"py_modules": sorted(code)}, "logging_level": logging.ERROR, "log_to_driver": False}
+    options = {"runtime_env": {"py_modules": sorted(code)}, "logging_level": logging.ERROR}
     try:
-        if place := re.fullmatch(r"(?:ray://)?(.+):(\d+)", address):
+        if place := re.fullmatch(r"(.+):(\d+)", address):
             socket.create_connection(place.groups(), timeout=10).close()  # if nobody is there, Ray tries for minutes
         ray.init(address, **options, **(here if address == "local" else {}))
     except (OSError, RuntimeError) as error:
         raise UserError(f"Ray at {address} does not answer as it should: {error}") from error
+    stop_by_signal()  # again, since Ray has put its own way in that place
     return ray
 
 
-def _call(run: Run, item: Any, checkpoints: Checkpoints) -> Any:
-    return run(item, checkpoints)  # Ray takes functions alone, not every callable
-
-
 def _on_ray(run: Run, items: Sequence[Any], checkpoints: Checkpoints) -> Iterator:
-    ray = _connect(run)
-    try:
-        if checkpoints.directory:
-            here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-                ray.get_runtime_context().get_node_id(), soft=False
-            )
-            actor = ray.remote(num_cpus=0, scheduling_strategy=here)(Disk).remote()
-            directory, disk = checkpoints.directory.resolve(), CoordinatorsDisk(actor)
-            checkpoints = replace(checkpoints, directory=directory, disk=disk)
-        remote = ray.remote(num_cpus=1, max_retries=RETRIES)(_call)
-        pending = {remote.remote(run, item, checkpoints): index for index, item in enumerate(items)}
-        while pending:
-            done, _ = ray.wait(list(pending), timeout=1)
-            if signal := asked_to_stop():
-                raise Interrupted(signal, "what is finished and each run's last checkpoint are kept; run it again")
-            for future in done:
-                index = pending.pop(future)
-                try:
-                    result = ray.get(future)
-                except ray.exceptions.RayTaskError as error:
-                    raise error.cause from None  # as the run raised it
-                except ray.exceptions.RayError as error:
-                    raise _lost(items[index]) from error
-                yield index, result
-    finally:
-        ray.shutdown()
+    directory, lost = checkpoints.directory and checkpoints.directory.resolve(), []
+    with checkpoints.disk.hold(directory, "cluster") if directory else nullcontext():
+        ray = _connect(run)
+        try:
+            if directory:
+                beside = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+                    ray.get_runtime_context().get_node_id(), soft=False
+                )
+                place = {"num_cpus": 0, "scheduling_strategy": beside, "max_restarts": -1, "max_task_retries": -1}
+                disk = CoordinatorsDisk(ray.remote(**place)(Disk).remote())
+                checkpoints = replace(checkpoints, directory=directory, disk=disk)
+            remote, shared = ray.remote(num_cpus=1, max_retries=RETRIES)(_answer), ray.put(run)
+            pending = {remote.remote(shared, item, checkpoints): index for index, item in enumerate(items)}
+            while pending:
+                done, _ = ray.wait(list(pending), timeout=1)
+                if number := asked_to_stop():
+                    raise Interrupted(number, KEPT)
+                for future in done:
+                    index = pending.pop(future)
+                    try:
+                        result, error = pickle.loads(ray.get(future))
+                    except ray.exceptions.RayTaskError as error:
+                        raise UserError(f"a machine of the cluster cannot run {items[index]}: {error.cause}") from error
+                    except ray.exceptions.RayError:
+                        lost.append(items[index])
+                        continue
+                    if error:
+                        raise error
+                    yield index, result
+            _raise_lost(lost)
+        finally:
+            ray.shutdown()

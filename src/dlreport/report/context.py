@@ -10,12 +10,15 @@ from typing import Any
 import pandas as pd
 
 from dlreport.config import Params
+from dlreport.gan.claims import FILE as GAN_CLAIMS
 from dlreport.gan.losses import loss_course
 from dlreport.gan.thresholds import CLOSE_SHARE
+from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
 from dlreport.sequence.curves import course
 from dlreport.sequence.gradients import first_over_last, memory_column
 from dlreport.sequence.models import model_class
 from dlreport.sequence.thresholds import CONVERGED, SATURATED
+from dlreport.statistics.claims import Claims
 
 CLASSES = 10  # digits
 CLAIM_OF_LENGTH = {5: 1, 10: 2, 15: 3, 20: 3}
@@ -135,6 +138,7 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         "ours": claims[claims["claim"].isna()].to_dict("records"),
         "verdicts": claims[claims["claim"].notna()]["verdict"].value_counts().to_dict(),
         "said": _said(claims),
+        "claimed": Claims(SEQUENCE_CLAIMS).published | Claims(GAN_CLAIMS).published,
         "claim_of_length": CLAIM_OF_LENGTH,
         # lines that were drawn
         "converged": CONVERGED,

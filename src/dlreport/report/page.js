@@ -1,4 +1,4 @@
-// What the page does beyond reading: light or dark, contents, pictures that enlarge, tables that sort.
+// What the page does beyond reading: light or dark, contents, pictures that enlarge.
 "use strict";
 {
   const root = document.documentElement;
@@ -79,50 +79,11 @@
     viewer.addEventListener("click", (event) => { if (event.target === viewer) viewer.close(); });
   }
 
-  // "12,928" and "52.43 (sd 2.52)" are numbers, the first one counts; "-" is no value and comes last.
-  const number = (text) => parseFloat(text.replaceAll(",", ""));
-  const absent = (text) => text === "-" || text === "";
-  const words = new Intl.Collator("en", { numeric: true });
-
-  function sorted(rows, column, direction) {
-    const key = (row) => row.cells[column].textContent.trim();
-    const numeric = rows.every((row) => absent(key(row)) || !Number.isNaN(number(key(row))));
-    const compare = numeric ? (a, b) => number(a) - number(b) : words.compare;
-    return rows.toSorted((one, other) => {
-      const [a, b] = [key(one), key(other)];
-      return absent(a) - absent(b) || (absent(a) ? 0 : direction * compare(a, b));
-    });
-  }
-
-  // A header sorts its column up, then down, then gives the order of the report back.
-  function prepareTables() {
-    for (const table of document.querySelectorAll("main table")) {
-      const rows = [...table.tBodies[0].rows];
-      if (rows.length < 2 || table.querySelector("img")) continue;
-      const headers = [...table.tHead.rows[0].cells];
-      headers.forEach((header, column) => {
-        if (!header.textContent) return;
-        const button = document.createElement("button");
-        button.type = "button";
-        button.append(...header.childNodes);
-        header.append(button);
-        button.addEventListener("click", () => {
-          const next = { ascending: "descending", descending: null }[header.ariaSort];
-          const order = next === undefined ? "ascending" : next;
-          for (const other of headers) other.ariaSort = null;
-          header.ariaSort = order;
-          table.tBodies[0].append(...(order ? sorted(rows, column, order === "ascending" ? 1 : -1) : rows));
-        });
-      });
-    }
-  }
-
   setTheme(kept());
   addEventListener("storage", () => setTheme(kept()));
   addEventListener("DOMContentLoaded", () => {
     prepareTheme();
     prepareContents();
     preparePictures();
-    prepareTables();
   });
 }

@@ -3,81 +3,74 @@
 Whoever tells of a statement, in a table or in prose, takes verdict and sentence from here.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dlreport.io import read_yaml
 from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Outcome
 
 VERDICTS = (SUPPORTED, NOT_SUPPORTED, UNDECIDED)
-LATER = " †"  # at the end of a statement: added, reworded or made stricter when the numbers were known
-
-
-@dataclass(frozen=True)
-class Wording:
-    """The parts of a statement's sentences: subject, predicate if it holds, predicate if it does not, and the rest."""
-
-    subject: str
-    holds: str
-    fails: str
-    rest: str = ""
-
-    def sentence(self, verdict: str, evidence: str) -> str:
-        predicate = self.fails if verdict == NOT_SUPPORTED else self.holds
-        clause = " ".join(filter(None, [self.subject, predicate, self.rest]))
-        if verdict == UNDECIDED:
-            clause = f"it is undecided whether {clause}"
-        return f"{clause[0].upper()}{clause[1:]} ({evidence})."
+OURS = "ours"  # in place of a claim's number: a finding of ours
+CHOICE = re.compile(r"\[(.*?)\|(.*?)\]")
 
 
 @dataclass(frozen=True)
 class Statement:
     """One testable part of a claim, and what the numbers say of it."""
 
+    claim: int | str  # its number in the report, 0 for the published numbers, or OURS
     statement: str
     test: str  # the statistic and its threshold
     why: str  # this threshold
+    says: str  # in prose, with [words if it holds|words if it does not]
+    section: str  # of the report, where it is said
     outcome: Outcome
-    wording: Wording
-    section: str  # of the report, where its sentence stands
-    claim: int | None = None  # its number in the report; 0 for the published numbers; None for a finding of ours
+
+    def sentence(self, verdict: str) -> str:
+        """What is said with this verdict."""
+        clause = CHOICE.sub(r"\2" if verdict == NOT_SUPPORTED else r"\1", self.says)
+        if verdict == UNDECIDED:
+            clause = f"it is undecided whether {clause}"
+        return f"{clause[0].upper()}{clause[1:]} ({self.outcome.evidence})."
+
+
+class Claims:
+    """A file of claims: what is published, and what is said of it by numbers."""
+
+    def __init__(self, path: Path, **values: Any):
+        """`values` are what the texts of all statements may name."""
+        self.entries, self.values = read_yaml(path), values
 
     @property
-    def verdict(self) -> str:
-        return self.outcome.verdict
+    def published(self) -> dict[int, str]:
+        """The claims' words by their number."""
+        return {claim: entry["published"] for claim, entry in self.entries.items() if "published" in entry}
 
-    @property
-    def sentence(self) -> str:
-        return self.wording.sentence(self.verdict, self.outcome.evidence)
-
-    def row(self) -> dict[str, object]:
-        """Of the table of all statements."""
-        return {
-            "claim": self.claim,
-            "statement": self.statement,
-            "test": self.test,
-            "why": self.why,
-            "level": self.outcome.level,
-            "verdict": self.verdict,
-            "evidence": self.outcome.evidence,
-            "section": self.section,
-            "sentence": self.sentence,
-        }
-
-
-Found = Iterator[Statement]
-
-
-def means_of_fifths(values: pd.Series | pd.DataFrame) -> pd.Series | pd.DataFrame:
-    """Means of five equal parts of the rows, in their order; of fewer than five rows there are fewer parts."""
-    return values.groupby(np.arange(len(values)) * 5 // len(values)).mean()
+    def state(self, claim: int | str, name: str, outcome: Outcome, **values: Any) -> Statement:
+        texts = self.entries[claim]["statements"][name]
+        named = {**self.values, **values}
+        return Statement(claim, **{key: text.format(**named) for key, text in texts.items()}, outcome=outcome)
 
 
 def table(statements: Iterable[Statement]) -> pd.DataFrame:
-    rows = pd.DataFrame([statement.row() for statement in statements]).astype({"claim": "Int64"})
-    return rows.sort_values("claim", kind="stable")  # ours, without a number, last
+    """A row per statement; those of ours, whose claim is empty, last."""
+    rows = [
+        {
+            "claim": None if one.claim == OURS else one.claim,
+            **{key: getattr(one, key) for key in ("statement", "test", "why")},
+            **{key: getattr(one.outcome, key) for key in ("level", "verdict", "evidence")},
+            "section": one.section,
+            "sentence": one.sentence(one.outcome.verdict),
+        }
+        for one in statements
+    ]
+    return pd.DataFrame(rows).astype({"claim": "Int64"}).sort_values("claim", kind="stable")
 
 
 def counts(statements: pd.DataFrame) -> dict[str, int | dict[str, int]]:
@@ -88,4 +81,9 @@ def counts(statements: pd.DataFrame) -> dict[str, int | dict[str, int]]:
 
     published = statements[statements["claim"].notna()]
     claims = {f"claim_{claim}": by_verdict(rows) for claim, rows in published.groupby("claim")}
-    return {**by_verdict(published), **claims, "ours": by_verdict(statements[statements["claim"].isna()])}
+    return {**by_verdict(published), **claims, OURS: by_verdict(statements[statements["claim"].isna()])}
+
+
+def means_of_fifths(values: pd.Series | pd.DataFrame) -> pd.Series | pd.DataFrame:
+    """Means of five equal parts of the rows, in their order; of fewer than five rows there are fewer parts."""
+    return values.groupby(np.arange(len(values)) * 5 // len(values)).mean()

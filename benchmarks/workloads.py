@@ -1,11 +1,14 @@
-"""The cells of the report that are timed, the work in one training step of each, and the images that the GAN needs."""
+"""The trainings of the report that are timed, the work in one step of each, and the images that the GAN needs."""
 
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from dlreport.sequence.models import MODELS, model_class
+
 MNIST = Path(__file__).resolve().parents[1] / "data/mnist/train.pt"
-PEERS = {"VanillaRNN": "nn.RNN", "LSTM": "nn.LSTM", "GAN": "torch GAN"}  # torch's own form of each, by the cell's kind
+# torch's own form of each kind; a model that has none has none in notebook.py and jax_peers.py either
+PEERS = {"VanillaRNN": "nn.RNN", "LSTM": "nn.LSTM", "GAN": "torch GAN"}
 CLASSES = 10
 LATENT = 100
 GENERATOR = (LATENT, 128, 256, 512, 1024, 784)
@@ -13,10 +16,10 @@ DISCRIMINATOR = (784, 512, 256, 1)
 
 
 @dataclass(frozen=True)
-class Cell:
+class Workload:
     """One training of the report: a sequence model at a palindrome length, or the GAN (length None)."""
 
-    kind: str  # "VanillaRNN" | "LSTM" | "GAN"
+    kind: str  # a sequence model's name, or "GAN"
     length: int | None = None
     hidden: int = 128
     batch: int = 128
@@ -31,7 +34,7 @@ class Cell:
         return 250 * 469 if self.kind == "GAN" else 50_000
 
 
-CELLS = [Cell(kind, length) for kind in ("VanillaRNN", "LSTM") for length in (5, 10, 15, 20)] + [Cell("GAN")]
+WORKLOADS = [Workload(model, length) for model in MODELS for length in (5, 10, 15, 20)] + [Workload("GAN")]
 
 
 def read_mnist() -> dict:
@@ -44,14 +47,14 @@ def read_mnist() -> dict:
     return read_tensors(MNIST)
 
 
-def flops(cell: Cell) -> int:
+def flops(workload: Workload) -> int:
     """Floating-point operations of the matrix products that one training step cannot do without.
 
     A product [m, k] x [k, n] counts 2 m k n; the elementwise work (tanh, sigmoid, BatchNorm, the optimizer) counts
     nothing. A layer of B rows and w weights takes 2 B w forward, 2 B w for its weight gradient and 2 B w for the
     gradient of its input, each only where somebody needs it.
 
-    Sequence models, T = length - 1 steps read, w_h = H x G weights (G = H, or 4H for the LSTM):
+    Sequence models, T = length - 1 steps read, H x G weights in W_h (G = H for each of the model's recurrent blocks):
       the hidden product at all steps but the first, where h = 0: forward, weight and input gradients;
       the input product [B, 1] x [1, G] at every step: forward and weight gradient, none for the digits;
       the output layer on the last step: all three.
@@ -61,12 +64,12 @@ def flops(cell: Cell) -> int:
       G's step: G and D forward on B; input gradients through all of D, without D's weight gradients; G's weight
       gradients, and its input gradients for all layers but the first.
     """
-    B, H = cell.batch, cell.hidden
-    if cell.kind == "GAN":
+    B, H = workload.batch, workload.hidden
+    if workload.kind == "GAN":
         g, d = ([inputs * outputs for inputs, outputs in pairwise(widths)] for widths in (GENERATOR, DISCRIMINATOR))
         d_step = sum(g) + 2 * (2 * sum(d) + sum(d[1:]))
         g_step = sum(g) + 2 * sum(d) + sum(g) + sum(g[1:])
         return 2 * B * (d_step + g_step)
-    gates = 4 * H if cell.kind == "LSTM" else H
-    steps = cell.length - 1
-    return 2 * B * (3 * (steps - 1) * H * gates + 2 * steps * gates + 3 * H * CLASSES)
+    G = H * model_class(workload.kind).blocks()
+    steps = workload.length - 1
+    return 2 * B * (3 * (steps - 1) * H * G + 2 * steps * G + 3 * H * CLASSES)

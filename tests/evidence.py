@@ -1,0 +1,158 @@
+"""Made-up evidence for the claims: as the published report has it, and the other way round."""
+
+from dataclasses import fields, replace
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from dlreport.config import Params
+from dlreport.gan import claims as gan_claims
+from dlreport.io import read_yaml
+from dlreport.sequence import claims as sequence_claims
+from dlreport.statistics.claims import Statement
+from made_up import STEPS, curve, wave
+from scratch import ROOT
+
+RUNS = 5
+
+
+class Evidence(NamedTuple):
+    """Of both parts."""
+
+    sequence: sequence_claims.SequenceEvidence
+    gan: gan_claims.GanEvidence
+
+    def but(self, **values: Any) -> "Evidence":
+        """With other values in the fields of either part."""
+        parts = ({name: values[name] for name in values.keys() & {one.name for one in fields(part)}} for part in self)
+        return Evidence(*(replace(part, **own) for part, own in zip(self, parts, strict=True)))
+
+    def check(self) -> list[Statement]:
+        return [*sequence_claims.check(self.sequence), *gan_claims.check(self.gan)]
+
+
+def runs(reached: int, level: float, spread: float, bend: int = 5_000) -> pd.DataFrame:
+    """Runs at 0.1 until about `reached`, then at `level` give or take `spread`; a loss that falls until it bends."""
+    loss = np.interp(STEPS, [0, bend, 50_000], [16, 2.3, 2.3])
+    accuracies = [np.where(reached + 100 * k > STEPS, 0.1, level) + wave(spread * (1 + 0.1 * k)) for k in range(RUNS)]
+    return curve(STEPS, *((accuracy, loss) for accuracy in accuracies))
+
+
+def replicates(*accuracies: float) -> pd.DataFrame:
+    solved = [int(accuracy >= 0.99) for accuracy in accuracies]
+    names = ("train_accuracy_mean", "test_accuracy", "test_accuracy_report_batch")
+    return pd.DataFrame({**dict.fromkeys(names, accuracies), "solved": solved})
+
+
+def around(value: float) -> pd.DataFrame:
+    return replicates(*(value + np.linspace(-1e-4, 1e-4, RUNS)))
+
+
+def gradients(vanilla: float, lstm: float, held: float) -> pd.DataFrame:
+    """Of length 20, after training: gradients at the first step, where they are 1 at the last."""
+    rows = [
+        {
+            "model": model,
+            "length": 20,
+            "replicate": k,
+            "when": "end",
+            "t": t,
+            "accuracy": 1.0,
+            "frozen_gates_accuracy": held,
+        }
+        | {"gradient": first if t == 1 else 1, "gradient_median": first if t == 1 else 1}
+        | {"gradient_cell": None if model == "VanillaRNN" else first if t == 1 else 1}
+        for (model, first_of_all), k, t in product({"VanillaRNN": vanilla, "LSTM": lstm}.items(), range(RUNS), (1, 19))
+        for first in [first_of_all * (1 + k / 9)]
+    ]
+    return pd.DataFrame(rows).astype({"gradient_cell": float})
+
+
+def quality(told_apart: float, missing: int, near: float) -> pd.DataFrame:
+    rows = [
+        {"images": images, "replicate": 0, "fid_sd": 1.0, "digits_missing": missing, "two_sample_accuracy": share}
+        | {"two_sample_low": share - 0.01, "two_sample_high": share + 0.01}
+        | {"near_training": near if images == "generator" else 0.01}
+        for images, share in (("generator", told_apart), ("training images", 0.53))
+    ]
+    return pd.DataFrame(rows)
+
+
+def losses(sign: int) -> pd.DataFrame:
+    epochs = np.arange(1, 251)
+    course = sign * np.interp(epochs, [1, 10, 60, 250], [0.2, -0.4, 0.0, -0.3])
+    return pd.DataFrame({"replicate": 0, "epoch": epochs, "discriminator": 1 + course, "generator": 1 - course})
+
+
+def as_claimed(params: Params) -> Evidence:
+    """Every statement holds."""
+    found = {
+        ("VanillaRNN", 5): (runs(3_000, 0.999, 0.004), around(0.9992)),
+        ("VanillaRNN", 10): (runs(60_000, 0, 0.02), replicates(0.70, 0.73, 0.76, 0.79, 0.82)),
+        ("VanillaRNN", 15): (runs(60_000, 0, 0.01), replicates(0.104, 0.105, 0.106, 0.105, 0.105)),
+        ("VanillaRNN", 20): (runs(60_000, 0, 0.01), replicates(0.104, 0.105, 0.106, 0.105, 0.105)),
+        ("LSTM", 5): (runs(500, 1, 0.0001), around(0.9998)),
+        ("LSTM", 10): (runs(1_500, 1, 0.001), around(0.9998)),
+        ("LSTM", 15): (runs(4_000, 1, 0.001), around(0.9998)),
+        ("LSTM", 20): (runs(13_000, 1, 0.001), around(0.9996)),
+    }
+    rising_run = found["VanillaRNN", 10][0].assign(accuracy_mean=lambda table: table["step"] / 60_000)
+    by_epoch = {"epoch": [0, 40, 100, 250], "fid": [300.0, 60, 20, 10], "unsure": [1.0, 0.3, 0.2, 0.1]}
+    sequence = sequence_claims.SequenceEvidence(
+        params=params,
+        published=read_yaml(ROOT / "published.yaml"),
+        replicates={task: table for task, (_, table) in found.items()},
+        curves={task: table for task, (table, _) in found.items()} | {("VanillaRNN", 10): rising_run},
+        longer=around(1 - 1e-4),
+        longer_curve=runs(30_000, 0.999, 0.0001).assign(step=lambda table: table["step"] * 2),
+        gradients=gradients(vanilla=1e-6, lstm=0.5, held=0.1),
+    )
+    gan = gan_claims.GanEvidence(
+        params=params,
+        losses=losses(1),
+        quality=quality(0.54, 0, 0.01),
+        quality_by_epoch=pd.DataFrame({"replicate": 0, **by_epoch}),
+        interpolation={"largest_step_share": 0.2, "largest_step_share_features": 0.3},
+    )
+    return Evidence(sequence, gan)
+
+
+def otherwise(claimed: Evidence) -> Evidence:
+    """No published statement holds. The LSTM never ends at the optimum, gets near it later than the VanillaRNN, and
+    sooner the longer the sequence; the VanillaRNN ends there at all lengths but the least. Losses rise where they fell,
+    and all else is swapped."""
+    late = {5: 36_000, 10: 28_000, 15: 20_000, 20: 12_000}
+    lstm = {length: runs(step, 0.995, 0.008 if length == 5 else 0.004) for length, step in late.items()}
+    vanilla = {length: runs(6_000, 0.999, 0.001, bend=30_000) for length in late}
+    vanilla[10] = vanilla[10].assign(accuracy_mean=1 - vanilla[10]["step"] / 10**7)  # falls, and hardly fluctuates
+    for curves in (lstm, vanilla):
+        for length in (15, 20):
+            curves[length] = curves[length].assign(loss_mean=1 + curves[length]["step"] / 50_000)
+    by_epoch = claimed.gan.quality_by_epoch
+    return claimed.but(
+        replicates={("VanillaRNN", length): around(0.5 if length == 5 else 0.9998) for length in late}
+        | {("LSTM", length): around(0.5) for length in late},
+        curves={("VanillaRNN", length): table for length, table in vanilla.items()}
+        | {("LSTM", length): table for length, table in lstm.items()},
+        longer=around(0.5),
+        longer_curve=runs(60_000, 0.5, 0.001),
+        gradients=gradients(vanilla=0.5, lstm=1e-6, held=1.0),
+        losses=losses(-1),
+        quality=quality(0.9, 3, 0.3),
+        quality_by_epoch=by_epoch.assign(fid=by_epoch["fid"][::-1].values, unsure=0.9),
+        interpolation={"largest_step_share": 0.9, "largest_step_share_features": 0.8},
+    )
+
+
+def one_run_each(claimed: Evidence) -> Evidence:
+    """Of each training, as far as there are several, the first run alone."""
+    sequence = claimed.sequence
+    return claimed.but(
+        replicates={task: table.iloc[:1] for task, table in sequence.replicates.items()},
+        curves={task: table[table["replicate"] == 0] for task, table in sequence.curves.items()},
+        longer=sequence.longer.iloc[:1],
+        longer_curve=sequence.longer_curve[sequence.longer_curve["replicate"] == 0],
+        gradients=sequence.gradients[sequence.gradients["replicate"] == 0],
+    )
