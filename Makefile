@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 RAY_READY := $(VENV)/.ray-ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro frontier test test-slow smoke torture bench lint clean
+.PHONY: help setup repro readme frontier test test-slow smoke torture bench lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -27,6 +27,9 @@ setup: $(READY)  ## make the virtual environment .venv with the pinned versions
 repro: $(READY)  ## reproduce the whole report: runs what is out of date; with JOBS=2 two stages at once
 	@python stages/check_params.py
 	$(if $(JOBS),python tools/repro.py --jobs '$(JOBS)',dvc repro)
+
+readme: $(READY)  ## put the findings of the report into README.md
+	python tools/readme.py
 
 frontier: $(READY)  ## the study of how long each model remembers, apart from the report
 	dvc repro studies/frontier/dvc.yaml

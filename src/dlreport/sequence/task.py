@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from dlreport.errors import UserError
 from dlreport.sequence import palindromes
 from dlreport.sequence.initialisation import reinitialise
 from dlreport.sequence.models import model_class
@@ -32,7 +33,10 @@ class Task:
         return model
 
     def load(self, hidden_dim: int, weights: dict[str, torch.Tensor]) -> SequenceModel:
-        """The model with trained weights, in eval mode."""
+        """The model with trained weights, in eval mode. Raises UserError if they do not fit."""
         model = self.build(hidden_dim, torch.Generator())
-        model.load_state_dict(weights)
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise UserError(f"{self}: its weights are those of another model, size or version; train it again") from error
         return model.eval()

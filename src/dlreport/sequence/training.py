@@ -67,6 +67,7 @@ def train(
         (model,) = models
         engine = Native(model, settings, precision)
     else:
+        log.info("%s: training by autograd on %s", task, device.type)
         engine = Autograd(models, settings, precision)
     results = torch.empty(settings.steps, 2, len(replicates))
     label = f"{task} replicate {replicates[0]}"

@@ -1,0 +1,25 @@
+"""Put the report's findings into the README, where people look first: `make readme`, after `dvc repro`."""
+
+import re
+from pathlib import Path
+
+from dlreport.errors import UserError, run
+from dlreport.io import write_text
+
+FINDINGS, README = Path("report/findings.md"), Path("README.md")
+BLOCK = re.compile(r"(<!-- findings: .*? -->\n).*(<!-- end of findings -->)", re.S)
+
+
+def spliced(readme: str, findings: str) -> str:
+    """The README with these findings in the place of those that are there."""
+    if len(BLOCK.findall(readme)) != 1:
+        raise UserError(f"{README}: the comments that begin and end the findings are not there, once each")
+    return BLOCK.sub(lambda found: f"{found[1]}\n{findings}\n{found[2]}", readme)
+
+
+def main() -> None:
+    write_text(README, spliced(README.read_text(), FINDINGS.read_text()))
+
+
+if __name__ == "__main__":
+    run(main)
