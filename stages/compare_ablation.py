@@ -1,5 +1,6 @@
 """The variants of the VanillaRNN side by side."""
 
+from math import inf
 from pathlib import Path
 
 import pandas as pd
@@ -20,10 +21,11 @@ def main() -> None:
     replicates, curves = (
         read_tables(PLOTS / kind, settings.variants, settings.lengths) for kind in ("replicates", "curves")
     )
-    long = [
-        found.assign(variant=variant, length=length, reached=steps_to_reach(curves[variant, length], CONVERGED))
-        for (variant, length), found in replicates.items()
-    ]
+    long = []
+    for (variant, length), found in replicates.items():
+        steps = steps_to_reach(curves[variant, length], CONVERGED)
+        reached = [step if step < inf else None for step in steps]
+        long.append(found.assign(variant=variant, length=length, reached=reached))
     columns = ["variant", "length", "replicate", "train_accuracy_mean", "test_accuracy", "solved", "reached"]
     write_csv(PLOTS / "comparison.csv", pd.concat(long)[columns].astype({"reached": "Int64"}))
     write_figure(PLOTS / "accuracy_curves.png", figures.ablation(curves))

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 try:
-    from common.sources import pinned, sources
+    from common.sources import Sources, pinned
     from common.stage import run
     from dlreport.io import read_yaml, write_text
     from dlreport.sequence.models import MODELS
@@ -30,11 +30,10 @@ def derive() -> dict[Path, str]:
     """By the path of the file in sources/. A script without a main is no stage's, but a module of one."""
     found, pins = {}, pinned(Path("requirements.txt"))
     for directory, keys in ((Path(), ("sequence", "models")), (STUDY, ("models",))):
-        trained = models_in(read_yaml(directory / "params.yaml"), *keys)
+        here = Sources(directory / "stages", models_in(read_yaml(directory / "params.yaml"), *keys), pins)
         scripts = [path for path in (directory / "stages").glob("[!.]*.py") if b"__main__" in path.read_bytes()]
         for script in sorted(set(scripts) - {Path("stages/sources.py")}):
-            texts = sources(script, trained, pins)
-            found |= {SOURCES / directory.name / name: text for name, text in texts.items()}
+            found |= {SOURCES / directory.name / name: text for name, text in here.of(script).items()}
     return found
 
 

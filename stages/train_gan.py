@@ -12,15 +12,15 @@ from dlreport.io import read_tensors, write_csv, write_tensors
 from dlreport.progress import start_logging
 from dlreport.runtime import workers
 
-# the settings that a checkpoint is good for: all that change a weight, or which are kept
-DECIDING = {"latent_dim", "epochs", "batch_size", "learning_rate", "betas", "average", "snapshot_every"}
+NOT_DECIDING = {"replicates", "grid_images", "interpolation_points", "interpolation_pairs"}  # they change no weight
 
 
 def main() -> None:
     start_logging()
     params = load_params()
     pixels = read_tensors(Path("data/mnist/train.pt"))["images"]
-    settings = params.model_dump(include={"seed": True, "device": True, "precision": True, "gan": DECIDING})
+    settings = params.model_dump(include={"seed", "device", "precision"})
+    settings["gan"] = params.gan.model_dump(exclude=NOT_DECIDING)
     checkpoints = Checkpoints.of(Path(".checkpoints/GAN"), params.checkpoint_seconds, settings, pixels)
     stop_by_signal()
     options = params.gan, params.seed, params.device, params.precision, workers()

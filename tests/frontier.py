@@ -32,7 +32,7 @@ MADE = (
     *("runs.csv", "cells.csv", "longest.csv", "metrics.json", "manifest.json", "heat_map.png", "curves.png"),
     "dvc.lock",
 )
-TRAIN = [sys.executable, str(grid.HERE / "train.py")]  # the stage without DVC
+TRAIN = [sys.executable, str(grid.HERE / "stages/train.py")]  # the stage without DVC
 
 
 def make(project: Path, params: dict[str, Any]) -> Path:
@@ -43,7 +43,9 @@ def make(project: Path, params: dict[str, Any]) -> Path:
 
 
 def set_params(project: Path, params: dict[str, Any]) -> Path:
+    """Also the files of sources, as `make frontier` does, which are of the models that the parameters name."""
     YAML().dump(params, project / grid.HERE / "params.yaml")
+    helpers.output_of([sys.executable, "stages/sources.py"], project)
     return project
 
 

@@ -1,4 +1,4 @@
-"""The first stage, which refuses what would otherwise fail after hours of training."""
+"""The stage that refuses what would otherwise fail after hours of training."""
 
 import shutil
 import subprocess
@@ -31,6 +31,15 @@ def test_the_shipped_parameters_pass(project):
     assert (project / "data/params-checked").is_file()
 
 
+def test_a_name_that_is_no_models_is_one_line(project):
+    set_params(project, {"sequence.models": ["LSTM", "ESN"]})
+    result = check(project)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: sequence.models: 'ESN' is no model; choose from VanillaRNN, LSTM")
+    assert result.stderr.count("\n") == 1
+    assert not (project / "data").exists()
+
+
 def test_a_bad_parameter_is_one_line_and_leaves_nothing(project):
     set_params(project, {"gan.epochs": 0})
     result = check(project)
@@ -41,7 +50,8 @@ def test_a_bad_parameter_is_one_line_and_leaves_nothing(project):
 
 
 def test_a_missing_dependency_is_one_line(project):
-    result = check(project, "-S")  # no site-packages
+    """Of the very first stage, which needs no parameters."""
+    result = run([sys.executable, "-S", str(ROOT / "stages/sources.py")], project)  # no site-packages
     assert result.returncode == 1
     assert result.stderr == "error: pydantic is not installed; run `make setup`, then `. .venv/bin/activate`\n"
 

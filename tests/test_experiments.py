@@ -170,6 +170,8 @@ def test_a_queued_experiment_runs_the_code_it_was_queued_with(project):
     run_queue(project, jobs=1, tasks=3)
     dvc(project, "exp", "apply", "wording")
     assert (project / "report/report.md").read_text().endswith("Another wording.\n")
+    derived = git(project, "diff", "--name-only", "--", "sources").splitlines()
+    assert derived == ["sources/report/LSTM.txt", "sources/report/VanillaRNN.txt"]
     go_back(project)
 
 

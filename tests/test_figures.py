@@ -1,18 +1,217 @@
+"""The figures, by the data of what they draw."""
+
 from itertools import product
 
+import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.colors import same_color, to_hex
 
 import made_up
-from dlreport import figures
-from dlreport.models import SEQUENCE_MODELS
+from dlreport.gan import figures as gan_figures
+from dlreport.sequence import figures
+from dlreport.sequence.comparison import comparison_table
+from dlreport.sequence.models import MODELS, colours
+
+STEPS = np.array([9, 19, 29])
+
+
+def runs(accuracy: float, replicates: int = 1) -> pd.DataFrame:
+    """Curves of replicates around this accuracy, each a little higher than the one before; losses are ten times it."""
+    values = [accuracy + 0.01 * k + np.array([0, 0.02, 0.05]) for k in range(replicates)]
+    return made_up.curve(STEPS, *((value, 10 * value) for value in values), extremes=0.005)
+
+
+def lines(axes) -> dict[str, list[tuple[list[float], list[float]]]]:
+    """x and y of the lines of each label, without the numbers that are missing; those of no label are under ""."""
+    found = {}
+    for line in axes.get_lines():
+        x, y = (np.asarray(values, dtype=float) for values in line.get_data())
+        label = "" if line.get_label().startswith("_") else line.get_label()
+        found.setdefault(label, []).append((x[~np.isnan(y)].tolist(), y[~np.isnan(y)].tolist()))
+    return found
+
+
+def only(axes, label: str) -> tuple[list[float], list[float]]:
+    """x and y of the one line of this label."""
+    (line,) = lines(axes)[label]
+    return line
+
+
+def band(axes) -> tuple[float, float]:
+    """The least and the largest y of the one band."""
+    (area,) = axes.collections
+    y = area.get_paths()[0].vertices[:, 1]
+    return y.min(), y.max()
+
+
+def colour_of(axes, label: str) -> str:
+    return next(line.get_color() for line in axes.get_lines() if line.get_label() == label)
 
 
 @pytest.mark.parametrize("lengths", [[5], [5, 10], [20, 5, 10]])
-def test_the_curves_figure_has_a_panel_for_each_length(lengths):
-    cells = product(SEQUENCE_MODELS, lengths)
-    figure = figures.curves_by_length({cell: made_up.one_run(0.9, 100) for cell in cells})
+def test_the_curves_figure_has_a_panel_for_each_length_with_each_models_accuracy(lengths):
+    curves = {task: runs(0.1 + 0.01 * k, replicates=2) for k, task in enumerate(product(MODELS, lengths))}
+    figure = figures.curves_by_length(curves, colours(MODELS))
     assert [axes.get_title() for axes in figure.axes] == [f"length {length}" for length in sorted(lengths)]
+    for axes, length in zip(figure.axes, sorted(lengths), strict=True):
+        assert axes.get_ylabel() == "accuracy"
+        for model in MODELS:
+            curve = curves[model, length]
+            steps, means = only(axes, model)
+            assert steps == STEPS.tolist()
+            assert means == pytest.approx(curve.groupby("step")["accuracy_mean"].mean().tolist())
+            assert same_color(colour_of(axes, model), MODELS[model].colour)
+        faint = lines(axes)[""]
+        assert len(faint) == 2 * len(MODELS)
+        for _, one in curves[next(iter(MODELS)), length].groupby("replicate"):
+            assert (STEPS.tolist(), one["accuracy_mean"].tolist()) in faint
 
 
-def test_every_model_has_a_colour():
-    assert figures.COLOURS.keys() == SEQUENCE_MODELS.keys()
+def test_the_training_figure_has_the_loss_on_the_left_and_the_accuracy_on_the_right():
+    figure = figures.training_curves(runs(0.5), "LSTM", 5, "#123456")
+    loss, accuracy = figure.axes
+    assert (loss.get_title(), loss.get_yscale()) == ("Loss", "log")
+    assert (accuracy.get_title(), accuracy.get_yscale()) == ("Accuracy", "linear")
+    for axes, values in ((loss, [5, 5.2, 5.5]), (accuracy, [0.5, 0.52, 0.55])):
+        ((steps, means),) = lines(axes)[""]
+        assert steps == STEPS.tolist()
+        assert means == pytest.approx(values)
+        assert band(axes) == pytest.approx((values[0] - 0.005, values[-1] + 0.005))
+        assert axes.get_lines()[0].get_color() == "#123456"
+    assert figure.get_suptitle() == "LSTM, palindromes of length 5"
+
+
+def test_the_accuracy_figure_has_ours_and_the_published_each_under_its_name():
+    """Our numbers of training and test and the published ones are all different."""
+    published = {
+        "mean_accuracy_steps_40000_50000": {"LSTM": {5: 0.31, 10: 0.32}},
+        "test_accuracy": {"LSTM": {5: 0.41}},
+    }
+    tasks = {
+        ("LSTM", length): pd.DataFrame(
+            {
+                "train_accuracy_mean": [0.5 + length / 100, 0.52 + length / 100],
+                "test_accuracy": [0.7 + length / 100, 0.72 + length / 100],
+                "test_accuracy_report_batch": 0.95,
+                "solved": 0,
+                "test_sequences": 1000,
+            }
+        )
+        for length in (10, 5)
+    }
+    table = comparison_table(tasks, published, 0.95)
+    figure = figures.accuracy_by_length(table, tasks, 0.95, {"LSTM": "#123456"})
+    train, test = figure.axes
+    assert train.get_title().startswith("Mean training accuracy")
+    assert test.get_title().startswith("Test accuracy")
+    crosses = {train: ([5, 10], [0.31, 0.32]), test: ([5], [0.41])}
+    for axes, name, ours in ((train, "train_accuracy_mean", [0.56, 0.61]), (test, "test_accuracy", [0.76, 0.81])):
+        (errorbar,) = axes.containers
+        assert errorbar.get_label() == "LSTM, here"
+        assert errorbar.lines[0].get_xdata().tolist() == [5, 10]
+        assert errorbar.lines[0].get_ydata().tolist() == pytest.approx(ours)
+        (bars,) = errorbar.lines[2]
+        ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+        intervals = table.sort_values("length")[[f"{name}_low", f"{name}_high"]].to_numpy().tolist()
+        assert np.array(ends) == pytest.approx(np.array(intervals))
+
+        dashed = [line for line in axes.get_lines() if line.get_marker() == "x"]
+        (here, legend) = dashed
+        shown = ~np.isnan(here.get_ydata())
+        assert (here.get_xdata()[shown].tolist(), here.get_ydata()[shown].tolist()) == crosses[axes]
+        assert same_color(here.get_color(), "#123456")
+        assert (legend.get_label(), len(legend.get_ydata())) == ("published (one run)", 0)
+
+        points = {tuple(line.get_ydata()) for line in axes.get_lines() if line.get_marker() == "o"}
+        assert points == {tuple(found[name]) for found in tasks.values()}
+        assert only(axes, "guessing")[1] == [0.1, 0.1]
+
+
+TRACED = {"gradient": 1.0, "gradient_cell": 2.0, "saturated_tanh": 0.3, "saturated_gates": 0.4}
+
+
+@pytest.fixture
+def traced() -> pd.DataFrame:
+    """Of two models, the first without c and gates, at two lengths, three times and two time steps; all differ."""
+    rows = []
+    for (k, model), (j, length) in product(enumerate(["VanillaRNN", "LSTM"]), enumerate((5, 10))):
+        for (i, when), t in product(enumerate(figures.WHEN), (1, 2)):
+            values = {name: value * (1 + 0.1 * k + 0.01 * j + 0.05 * i + 0.002 * t) for name, value in TRACED.items()}
+            if model == "VanillaRNN":
+                values["gradient_cell"] = values["saturated_gates"] = np.nan
+            rows.append({"model": model, "length": length, "replicate": 0, "when": when, "t": t, **values})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("draw", "columns", "scale"),
+    [
+        (figures.gradients, {"h": "gradient", "c": "gradient_cell"}, "log"),
+        (figures.saturation, {"tanh": "saturated_tanh", "gates": "saturated_gates"}, "linear"),
+    ],
+    ids=["gradients", "saturation"],
+)
+def test_the_figures_by_time_step_have_each_column_under_its_name(traced, draw, columns, scale):
+    figure = draw(traced)
+    panels = {axes.get_title(): axes for axes in figure.axes}
+    assert [*panels] == [f"{model}, length {length}" for length in (5, 10) for model in ("VanillaRNN", "LSTM")]
+    for (model, length), cell in traced.groupby(["model", "length"]):
+        axes = panels[f"{model}, length {length}"]
+        assert axes.get_yscale() == scale
+        expected = {}
+        for when, label in product(figures.WHEN, columns):
+            values = cell.loc[cell["when"] == when, columns[label]].tolist()
+            if not np.isnan(values).any():
+                expected[f"{when}, {label}"] = [([1.0, 2.0], values)]
+        assert lines(axes) == expected
+    (legend,) = figure.legends
+    labels = [f"{when}, {label}" for when, label in product(figures.WHEN, columns)]
+    assert sorted(text.get_text() for text in legend.get_texts()) == sorted(labels)
+
+
+def test_the_ablations_figure_has_the_accuracy_of_each_variant():
+    curves = {task: runs(0.1 * (k + 1)) for k, task in enumerate(product(["as_reported", "adam"], [10, 20]))}
+    figure = figures.ablation(curves)
+    assert [axes.get_title() for axes in figure.axes] == ["VanillaRNN, length 10", "VanillaRNN, length 20"]
+    for axes, length in zip(figure.axes, (10, 20), strict=True):
+        for variant in ("as_reported", "adam"):
+            steps, means = only(axes, variant.replace("_", " "))
+            assert steps == STEPS.tolist()
+            assert means == pytest.approx(curves[variant, length]["accuracy_mean"].tolist())
+
+
+def test_models_have_colours_of_their_own():
+    assert colours(MODELS).keys() == MODELS.keys()
+    assert len({to_hex(colour) for colour in colours(MODELS).values()}) == len(MODELS)
+
+
+def test_the_gans_loss_figure_has_each_networks_losses_under_its_name():
+    table = pd.DataFrame({"replicate": 0, "epoch": [1, 2], "discriminator": [1.0, 0.9], "generator": [0.7, 0.8]})
+    (axes,) = gan_figures.losses(table).axes
+    assert lines(axes) == {"discriminator": [([1, 2], [1.0, 0.9])], "generator": [([1, 2], [0.7, 0.8])]}
+
+
+def test_the_gans_quality_figure_has_the_distance_on_the_left_and_shares_on_the_right():
+    shares = {"coverage": [0.1, 0.2], "precision": [0.3, 0.4], "unsure": [0.6, 0.5]}
+    table = pd.DataFrame({"replicate": 0, "epoch": [0, 20], "fid": [300.0, 7.0], **shares})
+    distance, share = gan_figures.quality_by_epoch(table).axes
+    assert distance.get_yscale() == "log"
+    assert lines(distance)[""] == [([0, 20], [300, 7])]
+    assert {name: line for name, (line,) in lines(share).items()} == {
+        "coverage": ([0, 20], [0.1, 0.2]),
+        "precision": ([0, 20], [0.3, 0.4]),
+        "doubtful to the classifier": ([0, 20], [0.6, 0.5]),
+    }
+
+
+def test_an_image_grid_shows_the_pixels_in_grey_over_its_labels():
+    pixels = np.linspace(0, 1, 12).reshape(3, 4)
+    (axes,) = gan_figures.image_grid(pixels, "title", ["left", "right"]).axes
+    (image,) = axes.get_images()
+    assert np.array_equal(image.get_array(), pixels)
+    assert image.get_clim() == (0, 1)
+    assert image.get_cmap().name == "gray"
+    assert axes.get_title() == "title"
+    assert axes.get_xticks().tolist() == [1, 3]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["left", "right"]

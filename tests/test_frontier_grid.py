@@ -1,8 +1,6 @@
-"""The frontier study's grid, its tables and figures, and what ends it before anything runs; all without Ray."""
+"""The frontier study's grid, its tables and figures, and what ends it before anything runs."""
 
 import runpy
-import sys
-import types
 from typing import Any
 
 import numpy as np
@@ -11,17 +9,23 @@ import pytest
 import torch
 
 import draw
-import figures
 import grid
 import scratch
+from dlreport import executor
+from dlreport.checkpoint import NO_CHECKPOINTS
 from dlreport.errors import UserError
-from dlreport.training import sequence
+from dlreport.sequence import training
 from dlreport.sequence.training import draw as draw_steps
 from frontier import TINY, make, train
 
 
 def study(**changed: Any) -> grid.Study:
     return grid.Study.model_validate({**TINY, **changed})
+
+
+def train_run(run: grid.Run, its: grid.Study) -> dict[str, Any]:
+    """Its row."""
+    return grid.train_run(its, run, NO_CHECKPOINTS)["row"]
 
 
 def test_a_run_for_each_choice_and_replicate():
@@ -32,15 +36,17 @@ def test_a_run_for_each_choice_and_replicate():
 
 def test_finished_runs_stay_valid_when_an_axis_grows_and_only_then(repository, monkeypatch):
     monkeypatch.chdir(repository)
-    before = grid.fingerprint(study())
-    assert grid.fingerprint(study(lengths=[3, 4, 5], replicates=9)) == before
-    assert grid.fingerprint(study(steps=31)) != before
-    assert grid.fingerprint(study(max_norm=1.0)) != before
+    before = grid.fingerprint(study(), "LSTM")
+    assert grid.fingerprint(study(lengths=[3, 4, 5], replicates=9), "LSTM") == before
+    assert grid.fingerprint(study(models=["LSTM"]), "LSTM") == before
+    assert grid.fingerprint(study(), "VanillaRNN") != before
+    assert grid.fingerprint(study(steps=31), "LSTM") != before
+    assert grid.fingerprint(study(max_norm=1.0), "LSTM") != before
 
 
 def test_a_runs_numbers_are_its_own():
     run = grid.runs(study())[-1]
-    once, again = (grid.train_run(run, study(**axes))["row"] for axes in ({}, {"lengths": [4], "replicates": 3}))
+    once, again = (train_run(run, study(**axes)) for axes in ({}, {"lengths": [4], "replicates": 3}))
     assert once == again
     assert 0 <= once["test_accuracy"] <= 1
 
@@ -54,12 +60,12 @@ def test_runs_of_one_replicate_see_the_same_data(monkeypatch):
         seen.append(x)
         return x, target
 
-    monkeypatch.setattr(sequence, "draw", recording)
+    monkeypatch.setattr(training, "draw", recording)
     its = study(clip_modes=["off", "effective"], hidden_dims=[8, 4], lengths=[3], models=["LSTM"], replicates=2)
     data = {}
     for run in grid.runs(its):
         seen.clear()
-        grid.train_run(run, its)
+        train_run(run, its)
         data[run] = torch.cat(seen)
     first = next(iter(data.values()))
     assert len(first) == its.steps
@@ -88,7 +94,7 @@ def test_a_run_that_diverges_is_a_result(monkeypatch):
         raise UserError("the loss is nan at step 3")
 
     monkeypatch.setattr(grid, "train", diverge)
-    row = grid.train_run(grid.runs(study())[0], study())["row"]
+    row = train_run(grid.runs(study())[0], study())
     assert (row["diverged"], row["test_accuracy"]) == (True, None)
 
 
@@ -98,7 +104,7 @@ def table() -> pd.DataFrame:
     solving = {5: 3, 10: 2, 20: 1, 30: 0, 40: 3}
     rows = [
         {
-            **dict(zip(figures.VARIANT, ("LSTM", 8, "orthogonal", "off"), strict=True)),
+            **dict(zip(draw.VARIANT, ("LSTM", 8, "orthogonal", "off"), strict=True)),
             "length": length,
             "replicate": replicate,
             "test_accuracy": None if (length, replicate) == (30, 0) else 0.99 if replicate < number else 0.4,
@@ -133,8 +139,8 @@ def test_metrics_are_the_longest_as_reported_and_the_best(table):
 
 def test_the_figures_draw_any_grid(table):
     both = pd.concat([table, table.assign(model="VanillaRNN", clip="effective"), table.assign(hidden_dim=16)])
-    assert len(figures.curves(both, 0.99).axes) == 3
-    heat_map = figures.heat_map(both)
+    assert len(draw.curves(both, 0.99).axes) == 3
+    heat_map = draw.heat_map(both)
     assert len(heat_map.axes[0].texts) == 15
 
 
@@ -151,31 +157,40 @@ def test_a_bad_parameter_is_one_line_and_runs_nothing(tmp_path, changed, key):
     assert not (project / ".checkpoints").exists()
 
 
-def test_without_ray_it_is_one_line_and_runs_nothing(tmp_path):
-    project = make(tmp_path / "project", TINY)
-    (project / "src/ray.py").write_text("raise ModuleNotFoundError('No module named ray', name='ray')\n")
+def test_an_unknown_model_is_one_line_and_runs_nothing(tmp_path):
+    project = make(tmp_path / "project", {**TINY, "models": ["LSTM", "Transformer"]})
     result = train(project)
     assert result.returncode == 1
+    assert "'Transformer' is no model; choose from VanillaRNN, LSTM" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (project / ".checkpoints").exists()
+
+
+def test_without_ray_a_cluster_is_one_line_and_runs_nothing(tmp_path):
+    project = make(tmp_path / "project", TINY)
+    (project / "src/ray.py").write_text("raise ModuleNotFoundError('No module named ray', name='ray')\n")
+    result = train(project, RAY_ADDRESS="127.0.0.1:1")
+    assert result.returncode == 1
     assert result.stderr.splitlines()[1:] == [
-        "error: ray is not installed; run `make frontier`, which installs studies/frontier/requirements.txt"
+        "error: RAY_ADDRESS is set, but ray is not installed; install requirements-ray.txt or unset RAY_ADDRESS"
     ]
     assert not (project / ".checkpoints").exists()
 
 
 def test_a_lost_run_does_not_stop_the_others(monkeypatch, tmp_path):
     """One whose process dies again and again, as for want of memory."""
-    monkeypatch.setitem(
-        sys.modules, "cluster", types.SimpleNamespace(RETRIES=5, connect=lambda: None, train=lose_first)
-    )
-    stage = runpy.run_path(str(scratch.ROOT / grid.HERE / "train.py"))
+    stage = runpy.run_path(str(scratch.ROOT / grid.HERE / "stages/train.py"))
+    monkeypatch.setitem(stage["train"].__globals__, "run_each", lose_first)
     runs = grid.runs(study())
     paths = {run: tmp_path / f"{run}.json" for run in runs}
-    with pytest.raises(UserError, match=r"^1 runs were lost, .+ \(LSTM-8-as_reported-effective-4-0\); all others"):
+    with pytest.raises(UserError, match=r"^run LSTM-8-as_reported-effective-4-0: its process was killed 6 times"):
         stage["train"](runs, paths, study())
     assert sum(path.exists() for path in paths.values()) == len(runs) - 1
 
 
-def lose_first(runs, study):
-    for number, run in enumerate(runs):
-        row = {"test_accuracy": 0.5}
-        yield run, {"row": row, "core_seconds": 1.0, "torch": torch.__version__} if number else None
+def lose_first(run, runs, processes):
+    """As the executor: tests/test_executor.py."""
+    for index in range(1, len(runs)):
+        row = {"test_accuracy": 0.5, "diverged": False}
+        yield index, {"row": row, "core_seconds": 1.0, "torch": torch.__version__}
+    executor._raise_lost([runs[0]])

@@ -14,7 +14,7 @@ from dlreport.native import gan as native_gan
 from dlreport.runtime import prepare
 from helpers import needs_native, seeded, tiny_gan
 
-PRECISIONS = [pytest.param(precision, marks=needs_native(native_gan.SOURCE, precision)) for precision in ("fp32", "bf16")]
+PRECISIONS = [pytest.param(name, marks=needs_native(native_gan.SOURCE, name)) for name in ("fp32", "bf16")]
 
 
 @pytest.fixture

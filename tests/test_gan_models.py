@@ -1,5 +1,6 @@
 """The GAN's networks and losses against their definitions."""
 
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -8,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from dlreport.gan.images import normalise
-from dlreport.gan.networks import Discriminator, Generator, discriminator_loss, generator_loss
+from dlreport.gan.networks import Discriminator, Generator, discriminator_loss, generator_loss, layer_table
 from helpers import seeded
 
 
@@ -157,3 +158,9 @@ def test_normalise_maps_bytes_to_minus_one_to_one():
     assert values.min() == -1
     assert values.max() == 1
     torch.testing.assert_close(values, (pixels.reshape(16, 784) / 255 - 0.5) / 0.5)
+
+
+def test_layer_table_adds_up_to_the_parameter_counts():
+    networks = {"generator": Generator(100, torch.Generator()), "discriminator": Discriminator(torch.Generator())}
+    table = pd.DataFrame(layer_table(networks))
+    assert table.groupby("network")["parameters"].sum().to_dict() == {"generator": 1510032, "discriminator": 533505}

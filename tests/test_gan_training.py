@@ -141,7 +141,7 @@ def test_a_loss_that_is_not_finite_ends_training_naming_the_epoch(digits, tiny):
         train(digits[:40], tiny.model_copy(update={"learning_rate": 1e38}))
 
 
-def plain_epoch(pixels: torch.Tensor, settings: GanSettings) -> tuple[Generator, Discriminator, list[float], list[float]]:
+def plain_epoch(pixels: torch.Tensor, settings: GanSettings) -> tuple[nn.Module, nn.Module, list[float], list[float]]:
     """One epoch as the report tells it: BCE on probabilities, two passes through D, plain Adam."""
     generator, discriminator = untrained()
     options = {"lr": settings.learning_rate, "betas": tuple(settings.betas), "foreach": False, "fused": False}

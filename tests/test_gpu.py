@@ -30,9 +30,7 @@ def test_sequences_train_on_cuda_as_on_the_cpu(params, model, mode, optimizer):
 
 def test_the_gan_trains_on_cuda_as_on_the_cpu(params, digits):
     settings = params.gan.model_copy(update={"latent_dim": 8, "epochs": 3, "batch_size": 32})
-    runs = [
-        train_gan(digits[:200], settings, 1, device, "fp32", threads=1, replicate=0) for device in ("cpu", "cuda")
-    ]
+    runs = [train_gan(digits[:200], settings, 1, device, "fp32", threads=1, replicate=0) for device in ("cpu", "cuda")]
     for name, losses in runs[0].losses.items():
         assert runs[1].losses[name] == pytest.approx(losses, rel=1e-2)
     for name, _ in Generator(8, seeded()).named_buffers():

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import pytest
 
 import helpers
 import scratch
-from helpers import needs_native
+from dlreport.native.sequence import SOURCE
+from helpers import needs_native, output_of, wait_until
 
 STAGES = {
     "LSTM-5": (["stages/train_sequence.py", "--model", "LSTM", "--length", "5"], "models/sequence/LSTM-5.pt"),
@@ -21,13 +23,12 @@ STAGES = {
 
 
 @pytest.fixture(scope="module")
-def project(serial, tmp_path_factory) -> Path:
+def project(tmp_path_factory) -> Path:
     """A tiny copy whose trainings last some seconds, of two replicates in two processes."""
     target = tmp_path_factory.mktemp("signals") / "project"
     longer = {"sequence.steps": 20_000, "sequence.log_every": 200, "sequence.replicates": 2, "gan.epochs": 200}
     scratch.make(target, longer)
-    (target / "data").mkdir()
-    (target / "data/mnist").symlink_to(serial[0] / "data/mnist")
+    output_of([sys.executable, "stages/prepare_mnist.py"], target)
     return target
 
 
@@ -66,21 +67,25 @@ def test_a_stage_that_gets_a_signal_says_how_to_go_on_and_does(project, name, nu
     said += process.communicate(timeout=60)[1]
     assert process.returncode == 128 + number
     last = said.splitlines()[-1]
-    assert re.fullmatch(rf"stopped: {name[:3]}.*, is saved; run `dvc repro` to go on from there", last)
+    assert re.fullmatch(rf"stopped: {name[:3]}.*, is saved; run it again to go on from there", last)
     assert "Traceback" not in said
     assert not (project / STAGES[name][1]).exists()
     if number == signal.SIGTERM:
         finish(project, name)
 
 
-@needs_native("fp32")  # autograd's is one process for all replicates
-def test_a_killed_worker_process_is_one_line(project):
+@needs_native(SOURCE, "fp32")  # autograd's is one process for all replicates
+def test_a_killed_worker_process_begins_again_from_its_checkpoint(project, tmp_path):
+    project = shutil.copytree(project, tmp_path / "project", symlinks=True)
+    scratch.set_params(project, {"checkpoint_seconds": 0.2})
     process, said = start(project, "LSTM-5")
+    wait_until(lambda: len([*(project / ".checkpoints").glob("*/*/*.pt")]) == 2)
     workers = [child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())]
     workers[0].kill()
-    said += process.communicate(timeout=60)[1]
-    assert process.returncode == 1
-    (line,) = [line for line in said.splitlines() if line.startswith("error: ")]  # Python counts what it left, after it
-    assert line == "error: LSTM-5: a training process was killed, as for want of memory; run it again"
+    said += process.communicate(timeout=300)[1]
+    assert process.returncode == 0, said
+    assert len(re.findall("the process of run .* was killed; it begins again", said)) == 1
+    assert len(re.findall("LSTM-5 replicate . goes on from step [1-9]", said)) == 1
     assert "Traceback" not in said
-    finish(project, "LSTM-5")
+    assert (project / STAGES["LSTM-5"][1]).exists()
+    assert not [*(project / ".checkpoints").glob("*/*")]

@@ -123,7 +123,7 @@ def test_any_other_file_is_refused_as_tensors(tmp_path, content):
 
 @pytest.mark.parametrize(
     ("read", "advice"),
-    [(read_tensors, "run the pipeline"), (read_json, "run the pipeline"), (read_csv, "run the pipeline"), (read_yaml, "git restore")],
+    [*((read, "run the pipeline") for read in (read_tensors, read_json, read_csv)), (read_yaml, "git restore")],
 )
 def test_a_missing_file_is_named(tmp_path, read, advice):
     for path in (tmp_path / "absent", tmp_path):

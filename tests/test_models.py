@@ -169,7 +169,7 @@ def test_the_records_fit_the_step(name):
     after, units = model.step(torch.ones(3, 1), state)
     assert [part.shape for part in after] == [(3, 6)] * len(model.STATE)
     assert {model.TANH, *model.GATES} <= units.keys()
-    assert all((0 < units[gate]).all() and (units[gate] < 1).all() for gate in model.GATES)
+    assert all((units[gate] > 0).all() and (units[gate] < 1).all() for gate in model.GATES)
     assert model.blocks() * 6 == model.W_h.shape[1]
 
 

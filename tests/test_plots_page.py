@@ -26,6 +26,13 @@ MARKS = """([chart, mark]) => [...document.querySelectorAll(`#${chart} .mark-${m
     path.getAttribute("stroke-dasharray"),
     path.getBBox().width > 100 && path.getBBox().height > 1,
 ])"""
+# The colours of a chart's first legend by their names.
+LEGEND = """chart => {
+    const legend = document.querySelector(`#${chart} .role-legend`);
+    const names = [...legend.querySelectorAll(".role-legend-label text")].map(text => text.textContent);
+    const colours = [...legend.querySelectorAll(".role-legend-symbol path")].map(path => path.getAttribute("stroke"));
+    return Object.fromEntries(names.map((name, index) => [name, colours[index]]));
+}"""
 ORANGE, BLUE = "#d95f02", "#1f77b4"
 
 
@@ -85,6 +92,7 @@ def test_everything_is_drawn(project, open_page, arguments, window):
     curves, losses, fid = "accuracy_by_length_and_step", "GAN_losses", "FID_by_epoch"
     assert Counter(map(tuple, page.evaluate(MARKS, [curves, "line"]))) == Counter(map(tuple, lines * lengths))
     assert Counter(map(tuple, page.evaluate(MARKS, [curves, "area"]))) == Counter(map(tuple, bands * lengths))
+    assert page.evaluate(LEGEND, curves) == {"VanillaRNN": ORANGE, "LSTM": BLUE}
     assert Counter(map(tuple, page.evaluate(MARKS, [losses, "line"]))) == Counter(map(tuple, lines))
     assert page.evaluate(MARKS, [fid, "line"]) == [[colour, None, True] for colour in (ORANGE, BLUE)[: len(dashes)]]
 

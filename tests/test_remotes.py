@@ -79,6 +79,14 @@ def test_a_clone_that_changes_nothing_needs_no_data(clone):
     assert git(clone, "status", "--porcelain") == ""
 
 
+def test_a_clone_with_another_comment_derives_its_sources_and_needs_no_data(clone):
+    module = clone / "src/dlreport/gan/networks.py"
+    module.write_text(f"{module.read_text()}# another comment\n")
+    assert stages_run(dvc(clone, "repro", "--pull", "--allow-missing")) == ["sources"]
+    assert fetched(clone) == set()
+    assert git(clone, "status", "--porcelain", "--", "sources") == ""
+
+
 def test_only_what_a_changed_stage_needs_is_downloaded_and_run(clone):
     scratch.set_params(clone, {"gan.grid_images": 16})
     ran = stages_run(dvc(clone, "repro", "--pull", "--allow-missing"))

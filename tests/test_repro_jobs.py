@@ -1,5 +1,6 @@
-"""Stages side by side: the same bytes as `dvc repro`, and an end that is clean however it comes."""
+"""Stages side by side: the same results as by `dvc repro`, and an end that is clean however it comes."""
 
+import json
 import os
 import re
 import runpy
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 import scratch
 from helpers import UP_TO_DATE, is_up_to_date, run, start, wait_until
@@ -68,22 +70,28 @@ def project(tmp_path) -> Path:
     return tmp_path
 
 
+def parsed(contents: dict[str, bytes]) -> dict[str, object]:
+    """With what dvc.lock says in place of its bytes: its stages are in the order in which they ended first."""
+    return {**contents, "dvc.lock": YAML(typ="safe").load(contents["dvc.lock"])}
+
+
 @pytest.mark.slow
-def test_the_whole_pipeline_ends_in_the_bytes_of_a_serial_run(serial, tmp_path):
-    project, expected = tmp_path / "project", scratch.contents(serial[0])
+def test_the_whole_pipeline_ends_in_the_results_of_a_serial_run(serial, tmp_path):
+    project, expected = tmp_path / "project", parsed(scratch.contents(serial[0]))
     scratch.make(project)
     result = repro(project, "--jobs", "2")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert ran(result)[:3] == ["check_params", "prepare_mnist", "train_gan"]
+    assert ran(result)[:4] == ["sources", "check_params", "prepare_mnist", "train_gan"]
     assert re.search(r"^train_sequence@LSTM-5 \| .+ step 59 ", result.stderr, flags=re.MULTILINE)
-    found = scratch.contents(project)
+    contents = scratch.contents(project)
+    found = parsed(contents)
     assert sorted(found) == sorted(expected)
     assert [name for name in found if found[name] != expected[name]] == []
     assert is_up_to_date(project)
 
     again = repro(project, "--jobs", "2")
     assert (again.returncode, again.stdout, again.stderr) == (0, UP_TO_DATE, "")
-    assert scratch.contents(project) == expected
+    assert scratch.contents(project) == contents
 
 
 def test_a_failure_stops_only_what_depends_on_it(project):
@@ -143,30 +151,48 @@ def test_a_bad_dvc_yaml_is_one_line(project):
     assert result.stderr.startswith("error: output 'o' is specified in:")
 
 
+def time_stages(project: Path, seconds: dict[str, float]) -> None:
+    """Write what their last runs took."""
+    (project / "manifest").mkdir()
+    for name, value in seconds.items():
+        (project / f"manifest/{name}.json").write_text(json.dumps({"seconds": value}))
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # DVC's own
-def test_longest_first_and_slots_kept_for_the_gan(monkeypatch, tmp_path):
+def test_longest_way_first_and_slots_kept_for_the_gan(monkeypatch, tmp_path):
     project, lengths = tmp_path / "project", [20, 15, 10, 5]
     scratch.make(project, {"sequence.lengths": lengths[::-1], "longer.length": 10})
     monkeypatch.chdir(project)
     new_pipeline = runpy.run_path(str(TOOL))["Pipeline"]
-    cells = [f"train_sequence@{model}-{length}" for model in ("LSTM", "VanillaRNN") for length in lengths]
+    lstm, rnn = ([f"train_sequence@{model}-{length}" for length in lengths] for model in ("LSTM", "VanillaRNN"))
+    long = {"train_gan": 900, "train_classifier": 150, "evaluate_gan": 200, "train_longer": 200}
+    long |= dict(zip([*lstm, *rnn], [1000, 750, 500, 250, 240, 180, 120, 60], strict=True))
+    time_stages(project, dict.fromkeys(new_pipeline(jobs=2).stages, 1) | long)
 
     two = new_pipeline(jobs=2)
-    judge = ["train_classifier", "judge_gan"]
-    first = ["check_params", "prepare_mnist", "train_gan", *judge, *cells[:4], "train_longer", *cells[4:]]
-    assert two.waiting[: len(first)] == first
+    first = ["sources", "check_params", "prepare_mnist", "train_gan"]
+    others = [*lstm[3:], rnn[0], "train_longer", "evaluate_gan", *rnn[1:]]
+    expected = [*first, *lstm[:3], "train_classifier", *others]  # this one because evaluate_gan waits for it
+    assert two.waiting[: len(expected)] == expected
     assert two.waiting[-1] == "report"
     assert not any("studies/" in name for name in two.stages)  # their dvc.yaml is in the graph, but not to be run
-    assert {*cells, "evaluate_gan"} < two.upstream["report"]
-    two.stale = {"prepare_mnist", *cells}
-    assert two.startable() == ["prepare_mnist"]
-    two.waiting.remove("train_gan")
-    two.waiting.remove("prepare_mnist")
-    assert two.startable() == cells[:2]
+    assert {*lstm, *rnn, "evaluate_gan"} < two.upstream["report"]
 
-    six = new_pipeline(jobs=6)
-    six.stale = {"prepare_mnist", *cells}
-    assert six.startable() == ["prepare_mnist", cells[0]]
-    one = new_pipeline(jobs=1)
-    one.stale = {"train_gan", *cells}
-    assert one.startable() == ["train_gan"]
+    def startable(pipeline, done: list[str]) -> list[str]:
+        pipeline.done |= {*done}
+        pipeline.waiting = [name for name in pipeline.waiting if name not in done]
+        return pipeline.startable()
+
+    assert startable(two, first[:2]) == ["prepare_mnist"]
+    assert startable(two, first[2:]) == lstm[:2]
+    assert startable(new_pipeline(jobs=6), first[:2]) == ["prepare_mnist", lstm[0]]
+    assert startable(new_pipeline(jobs=1), first[:3]) == ["train_gan"]
+
+
+def test_a_stage_that_never_ran_counts_as_the_mean_of_the_others(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    seconds_to_end = runpy.run_path(str(TOOL))["seconds_to_end"]
+    upstream = {"a": set(), "b": {"a"}, "c": {"a"}, "d": {"a", "b"}}
+    assert seconds_to_end(upstream) == {"a": 3, "b": 2, "c": 1, "d": 1}
+    time_stages(tmp_path, {"a": 1, "b": 5, "d": 3})
+    assert seconds_to_end(upstream) == {"a": 9, "b": 8, "c": 3, "d": 3}

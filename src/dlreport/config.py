@@ -106,7 +106,7 @@ class GradientsSettings(Section):
 
 
 class Change(Section):
-    """What a variant of the ablation changes in `sequence`; None is for what it does not, and no value in the file."""
+    """What a variant of the ablation changes in `sequence`; a key that it leaves out keeps its value."""
 
     initialisation: Initialisation = None
     optimizer: Optimizer = None

@@ -20,7 +20,7 @@ class Interrupted(Exception):  # noqa: N818
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script's main; a UserError, an OSError or want of memory ends it with one line on stderr and exit code 1."""
+    """Run a script's main; UserError, OSError and want of memory end it with one line on stderr and code 1."""
     try:
         main()
     except (UserError, OSError, MemoryError) as error:

@@ -6,6 +6,7 @@ cluster every run reads and writes them through it.
 """
 
 import importlib
+import io
 import logging
 import multiprocessing
 import os
@@ -24,8 +25,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from dlreport.checkpoint import NO_CHECKPOINTS, Checkpoints, Disk, asked_to_stop, stop_by_signal
 from dlreport.errors import Interrupted, UserError
+from dlreport.io import tensors_to_bytes
 from dlreport.progress import log, start_logging
 from dlreport.runtime import workers
 
@@ -59,16 +63,35 @@ def run_all(run: Run, items: Sequence[Any], processes: int, checkpoints: Checkpo
 
 
 def _answer(run: Run, item: Any, checkpoints: Checkpoints) -> bytes:
-    """In another process: the pair of the run's result and its error, one of them None, as bytes.
+    """In another process: the pair of the run's result and its error, one of them None.
 
-    As pickle makes them: what PyTorch and Ray do instead leaves tensors and arrays in memory that processes share.
+    As torch.save writes it, which keeps tensors that are views of one as they are; PyTorch's and Ray's own ways between
+    processes would leave them in memory that these share.
     """
     start_logging()
     try:
-        return pickle.dumps((run(item, checkpoints), None))
+        return bytes(tensors_to_bytes((run(item, checkpoints), None)))
     except Exception as error:
         error.add_note(traceback.format_exc())  # its own does not come along
-        return pickle.dumps((None, error))
+        return bytes(tensors_to_bytes((None, error)))
+
+
+def _read(answer: bytes) -> tuple[Any, Exception | None]:
+    pair = torch.load(io.BytesIO(answer), weights_only=False)
+    _share_names(pair[0])
+    return pair
+
+
+def _share_names(value: Any) -> None:
+    """Make equal keys of dicts one object, as they are where all runs are in one process: torch.save writes an object
+    once, so that the bytes of a file of several runs would tell of it."""
+    if isinstance(value, dict):
+        items = list(value.items())
+        value.clear()
+        value.update((sys.intern(key) if type(key) is str else key, item) for key, item in items)
+    parts = value.values() if isinstance(value, dict) else getattr(value, "__dict__", {}).values()
+    for part in value if isinstance(value, (list, tuple)) else parts:
+        _share_names(part)
 
 
 def _raise_lost(lost: list[Any]) -> None:
@@ -93,7 +116,7 @@ class _Worker:
 
     def answer(self) -> tuple[Any, Exception | None]:
         try:
-            return pickle.loads(self.connection.recv_bytes())
+            return _read(self.connection.recv_bytes())
         except (EOFError, OSError):
             return None, Interrupted(signal.SIGKILL, KEPT)
 
@@ -131,24 +154,25 @@ def _in_processes(run: Run, items: Sequence[Any], processes: int, checkpoints: C
                 busy[worker.connection] = worker, index
                 worker.ask(run, items[index], checkpoints)
             for connection in wait(list(busy), timeout=1):
-                worker, index = busy.pop(connection)
+                worker, index = busy[connection]
                 result, error = worker.answer()
-                if error is None:
+                del busy[connection]
+                if not isinstance(error, Interrupted):
                     idle.append(worker)
+                    if error:
+                        raise error
                     yield index, result
-                elif not isinstance(error, Interrupted):
-                    raise error
+                    continue
+                worker.join()
+                deaths[index] += 1
+                if asked_to_stop():
+                    message = error.message
+                elif deaths[index] > RETRIES:
+                    lost.append(items[index])
+                    continue
                 else:
-                    worker.join()
-                    deaths[index] += 1
-                    if asked_to_stop():
-                        message = error.message
-                    elif deaths[index] > RETRIES:
-                        lost.append(items[index])
-                        continue
-                    else:
-                        log.warning("the process of run %s was killed; it begins again", items[index])
-                    waiting.appendleft(index)
+                    log.warning("the process of run %s was killed; it begins again", items[index])
+                waiting.appendleft(index)
         _raise_lost(lost)
     finally:
         left = [*idle, *(worker for worker, _ in busy.values())]
@@ -226,7 +250,7 @@ def _on_ray(run: Run, items: Sequence[Any], checkpoints: Checkpoints) -> Iterato
                 for future in done:
                     index = pending.pop(future)
                     try:
-                        result, error = pickle.loads(ray.get(future))
+                        result, error = _read(ray.get(future))
                     except ray.exceptions.RayTaskError as error:
                         raise UserError(f"a machine of the cluster cannot run {items[index]}: {error.cause}") from error
                     except ray.exceptions.RayError:

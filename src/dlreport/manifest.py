@@ -55,7 +55,7 @@ def entry(seconds: float, device: str) -> dict[str, Any]:
 
 
 def read_entries(directory: Path, tasks: Collection[str]) -> dict[str, dict[str, Any]]:
-    """By stage, but for stages of tasks (STAGE@TASK) that are none of these: of some since removed a file may be left."""
+    """By stage; of STAGE@TASK only if TASK is one of these, since files of removed ones may be left."""
     entries = {path.stem: read_json(path) for path in sorted(directory.glob("*.json"))}
     return {name: values for name, values in entries.items() if "@" not in name or name.partition("@")[2] in tasks}
 

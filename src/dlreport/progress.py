@@ -44,7 +44,7 @@ def steps_bar(total: int, label: str, position: int = 0, unit: str = " steps") -
 
 def progress(items: Collection[int], label: str) -> Iterator[int]:
     """Iterate over epochs with such a bar."""
-    with steps_bar(len(items), label, unit="epoch") as bar:
+    with steps_bar(len(items), label, unit=" epochs") as bar:
         for item in items:
             yield item
             bar.update()

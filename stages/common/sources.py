@@ -13,70 +13,72 @@ import re
 import sys
 from collections.abc import Collection
 from importlib.metadata import packages_distributions
+from itertools import accumulate
 from pathlib import Path
 
 from dlreport.errors import UserError
 from dlreport.sequence.models import MODELS
 
 SRC = Path("src")
-LIBRARY, REGISTRY = SRC / "dlreport", SRC / "dlreport/sequence/models/__init__.py"
+REGISTRY = SRC / "dlreport/sequence/models/__init__.py"
 # what of the registry loads models, and what shows their rows
 LOADERS = {"dlreport.sequence.models", "dlreport.sequence.models.model_class"}
 SHOWING = {"dlreport.sequence.models", "dlreport.sequence.models.MODELS", "dlreport.sequence.models.colours"}
 # of C; what is in quotes is kept
 COMMENT = re.compile(r"""("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|//[^\n]*|/\*.*?\*/""", re.S)
+IMPORTING = ("import_module", "__import__")
 OPTIONAL = {"ray"}  # of no pinned version: it changes no number
 
 
-def sources(script: Path, trained: Collection[str], pins: dict[str, set[str]]) -> dict[str, str]:
-    """A stage's file of sources, by its name, or one by model if the stage asks the registry and names no model itself.
+class Sources:
+    """Of the scripts of one directory."""
 
-    `trained` are the models that the parameters name, `pins` as of `pinned`. A line for each file, its path and a hash
-    of what it means, and for each package its pinned version.
-    """
-    choices = {f"{script.stem}.txt": MODELS.keys() & read(script, script.read_bytes())[2]}
-    if REGISTRY in closure(script)[0] and not any(choices.values()):
-        choices = {f"{script.stem}/{model}.txt": {model} for model in trained}
-    texts = {}
-    for name, models in choices.items():
-        files, imported = closure(script, models)
-        if REGISTRY in files and imported & SHOWING:
+    def __init__(self, scripts: Path, trained: Collection[str], pins: dict[str, set[str]]):
+        """`trained` are the models that the parameters name, `pins` as of `pinned`."""
+        self.modules, self.trained, self.pins = modules(scripts) | modules(SRC), trained, pins
+        paths = (SRC / "dlreport").rglob("*")
+        self.others = [path for path in paths if path.is_file() and path.suffix not in (".py", ".pyc")]
+
+    def of(self, script: Path) -> dict[str, str]:
+        """A stage's file, by its name, or one by model if the stage asks the registry and names no model itself."""
+        named = MODELS.keys() & read(script, script.read_bytes())[2]
+        if named or REGISTRY not in self.closure(script)[0]:
+            return {f"{script.stem}.txt": self.text(script, named)}
+        return {f"{script.stem}/{model}.txt": self.text(script, {model}) for model in self.trained}
+
+    def text(self, script: Path, models: set[str]) -> str:
+        """A line for each file, its path and a hash of what it means, and for each package its pinned version."""
+        files, names = self.closure(script, models)
+        if REGISTRY in files and names & SHOWING:
             files[REGISTRY] += repr([MODELS[model] for model in sorted(models)])
-        lines = [f"{path} {hashlib.sha256(files[path].encode()).hexdigest()[:16]}" for path in sorted(files)]
-        packages = {each.partition(".")[0] for each in imported if not modules_of(each, script.parent)}
-        packages -= sys.stdlib_module_names | OPTIONAL
-        if missing := [package for package in packages if not pins.get(package)]:
+        packages = {name.partition(".")[0] for name in names} - self.modules.keys() - sys.stdlib_module_names - OPTIONAL
+        if missing := [package for package in packages if not self.pins.get(package)]:
             raise UserError(f"requirements.txt: {min(missing)} is imported, but no version of it is there")
-        lines += sorted(set().union(*(pins[package] for package in packages)))
-        texts[name] = "\n".join(lines) + "\n"
-    return texts
+        lines = [f"{path} {hashlib.sha256(files[path].encode()).hexdigest()[:16]}" for path in sorted(files)]
+        return "".join(f"{line}\n" for line in [*lines, *sorted(set().union(*map(self.pins.get, packages)))])
+
+    def closure(self, script: Path, models: Collection[str] = ()) -> tuple[dict[Path, str], set[str]]:
+        """Of a script that loads these models: what each file means, and the full names of all that they import."""
+        files, names, waiting = {}, set(), [script]
+        while waiting:
+            path = waiting.pop()
+            if path not in files:
+                files[path], imported, quoted = read(path, path.read_bytes())
+                names |= imported
+                waiting += [other for other in self.others if other.name in quoted]
+                for name in imported:  # and the packages on the way
+                    waiting += [
+                        self.modules[n] for n in accumulate(name.split("."), "{}.{}".format) if n in self.modules
+                    ]
+                if imported & LOADERS:
+                    waiting += [REGISTRY.with_name(f"{MODELS[model].module}.py") for model in models]
+        return files, names
 
 
-def closure(script: Path, models: Collection[str] = ()) -> tuple[dict[Path, str], set[str]]:
-    """Of a script that loads these models: what each file means, and the full names of all that they import."""
-    files, names, waiting = {}, set(), [script]
-    others = [path for path in LIBRARY.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
-    while waiting:
-        path = waiting.pop()
-        if path not in files:
-            files[path], imported, quoted = read(path, path.read_bytes())
-            names |= imported
-            waiting += [other for other in others if other.name in quoted]
-            waiting += [module for name in imported for module in modules_of(name, script.parent)]
-            if imported & LOADERS:
-                waiting += [REGISTRY.with_name(f"{MODELS[model].module}.py") for model in models]
-    return files, names
-
-
-def modules_of(name: str, scripts: Path) -> list[Path]:
-    """The modules that this import runs, those of packages on the way included; none for what is not ours."""
-    parts = name.split(".")
-    for root in (SRC, scripts):
-        places = [root.joinpath(*parts[:end]) for end in range(1, len(parts) + 1)]
-        paths = [path for place in places for path in (place.with_suffix(".py"), place / "__init__.py")]
-        if found := [path for path in paths if path.is_file()]:
-            return found
-    return []
+def modules(root: Path) -> dict[str, Path]:
+    """By the names to import them by."""
+    paths = {".".join(path.relative_to(root).with_suffix("").parts): path for path in root.rglob("*.py")}
+    return {name.removesuffix(".__init__"): path for name, path in paths.items()}
 
 
 @functools.cache
@@ -103,15 +105,12 @@ def read(path: Path, content: bytes) -> tuple[str, set[str], set[str]]:
                 names |= {alias.name for alias in node.names}
             case ast.ImportFrom(level=0) if node.names[0].name != "*":
                 names |= {f"{node.module}.{alias.name}" for alias in node.names}
-            case ast.Call(func=ast.Attribute(attr="import_module"), args=[ast.Constant(value=name)]):
+            case ast.Call(args=[ast.Constant(value=str(name)), *_]) if ast.unparse(node.func).endswith(IMPORTING):
                 names.add(name)
-            case (
-                ast.ImportFrom()
-                | ast.Call(func=ast.Attribute(attr="import_module") | ast.Name(id="import_module" | "__import__"))
-            ) if path != REGISTRY:
-                raise UserError(
-                    f"{path}: line {node.lineno}: an import is to be by the full name, without * or dots before"
-                )
+            case ast.Call() if path == REGISTRY or not ast.unparse(node.func).endswith(IMPORTING):
+                pass
+            case ast.ImportFrom() | ast.Call():
+                raise UserError(f"{path}: line {node.lineno}: import by the full name, without * or dots before it")
     if path == REGISTRY:
         tree.body = [node for node in tree.body if not re.match(r"MODELS\b", ast.unparse(node))]
     return repr(skeleton(tree)), names, quoted
@@ -125,8 +124,8 @@ def skeleton(node: object) -> object:
         return tuple(skeleton(item) for item in node if item not in texts)
     if not isinstance(node, ast.AST):
         return node
-    fields = [field for field in ast.iter_fields(node) if field[1] not in (None, []) and field[0] != "kind"]
-    return type(node).__name__, *((name, skeleton(value)) for name, value in fields)
+    fields = ((name, skeleton(value)) for name, value in ast.iter_fields(node) if name != "kind")
+    return type(node).__name__, *(field for field in fields if field[1] not in (None, ()))
 
 
 def without_comments(text: str) -> str:

@@ -13,6 +13,9 @@ from dlreport.statistics.claims import OURS, Claims, Statement, means_of_fifths
 from dlreport.statistics.verdicts import UNDECIDED, Outcome, single_run
 
 FILE = Path(__file__).with_name("claims.yaml")
+MOST = 0.5  # share of the images that are recognisable
+SPREADS = 2  # standard deviations of FID over sets of images: a smaller difference could be chance
+BACK = 0.5  # share of a loss's first move that it takes back: less could be noise
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,16 @@ class GanEvidence:
 
 def check(e: GanEvidence) -> Iterator[Statement]:
     """All statements, claim by claim; ours last."""
-    claims = Claims(FILE, confident=e.params.quality.confident, jump=JUMP, copied=COPIED)
+    values = {"jump": JUMP, "copied": COPIED, "most": MOST, "spreads": SPREADS, "back": BACK}
+    claims = Claims(FILE, **values, **e.params.quality.model_dump(include={"confident", "missing_below"}))
     quality = e.quality.groupby("images").mean()
     generator, real = quality.loc["generator"], quality.loc["training images"]
     by_epoch = e.quality_by_epoch.groupby("epoch").mean()
     fids = by_epoch["fid"]
     if {40, 100} <= set(by_epoch.index):
         sure = 1 - by_epoch.at[40, "unsure"]
-        yield claims.state(5, "outlines", single_run(sure > 0.5, f"{sure:.1%}"))
-        better = fids[100] + 2 * generator["fid_sd"] < fids[40]
+        yield claims.state(5, "outlines", single_run(sure > MOST, f"{sure:.1%}"))
+        better = fids[100] + SPREADS * generator["fid_sd"] < fids[40]
         yield claims.state(5, "better", single_run(better, f"FID {fids[40]:.1f} and {fids[100]:.1f}"))
     told_apart = [row["two_sample_accuracy"] for row in (generator, real)]
     alike = generator["two_sample_low"] <= real["two_sample_high"]
@@ -52,7 +56,7 @@ def check(e: GanEvidence) -> Iterator[Statement]:
         yield claims.state(6, "turns", turns, network=network, first=first, then=then)
     for network, move in (("discriminator", "decline"), ("generator", "rise")):
         yield claims.state(6, "steadily", _steadily(blocks[network], move), network=network, move=move)
-    improves = fids.iloc[-1] <= fids.min() + 2 * generator["fid_sd"]
+    improves = fids.iloc[-1] <= fids.min() + SPREADS * generator["fid_sd"]
     evidence = f"FID {fids.iloc[-1]:.1f} at the end, {fids.min():.1f} at epoch {fids.idxmin()}"
     yield claims.state(6, "improves", single_run(improves, evidence))
 
@@ -66,13 +70,13 @@ def check(e: GanEvidence) -> Iterator[Statement]:
 
 
 def _turns(losses: pd.Series, falls_first: bool) -> Outcome:
-    """Whether a loss [epochs] turns back by half of what it first went, or more."""
+    """Whether a loss [epochs] takes back BACK of its first move, or more."""
     course = loss_course(losses, falls_first)
     away, again = course.first - course.turn, course.back - course.turn
     if not falls_first:
         away, again = -away, -again
     turn, back = f"{course.turn:.3f} (epoch {course.turn_epoch})", f"{course.back:.3f} (epoch {course.back_epoch})"
-    return single_run(away > 0 and again >= away / 2, f"{course.first:.3f}, {turn}, {back}")
+    return single_run(away > 0 and again >= BACK * away, f"{course.first:.3f}, {turn}, {back}")
 
 
 def _steadily(fifths: pd.Series, move: str) -> Outcome:

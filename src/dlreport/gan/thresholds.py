@@ -1,4 +1,4 @@
-"""Lines that we draw in Part 2."""
+"""Thresholds of Part 2."""
 
 CLOSE_SHARE = 0.01  # of a digit's test images that are closer to a training image than what counts as close
 JUMP = 0.5  # a step of half the way is no gradual transition

@@ -18,10 +18,9 @@ from dlreport.sequence.curves import course
 from dlreport.sequence.gradients import first_over_last, memory_column
 from dlreport.sequence.models import model_class
 from dlreport.sequence.thresholds import CONVERGED, SATURATED
-from dlreport.statistics.claims import Claims
+from dlreport.statistics.claims import Claims, counts
 
 CLASSES = 10  # digits
-CLAIM_OF_LENGTH = {5: 1, 10: 2, 15: 3, 20: 3}
 # sections of params.yaml: those that can change a number
 SHOWN = {"seed", "precision", "sequence", "longer", "gradients", "ablation", "gan", "classifier", "quality"}
 
@@ -118,10 +117,10 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         for (model, length), curve in results.curves.items()
     ]
     losses = results.gan_losses.groupby("epoch").mean()
-    quality = results.quality.groupby("images", sort=False).mean().reset_index().to_dict("records")
+    quality = results.quality.groupby("images", sort=False).mean().to_dict("index")
     fids = results.quality_by_epoch.groupby("epoch").mean().reset_index().to_dict("records")
     logged = {length: found for length in lengths if (found := _logged(length, results))}
-    claims = results.claims.astype({"claim": "Int64"})
+    claims, of_sequences = results.claims.astype({"claim": "Int64"}), Claims(SEQUENCE_CLAIMS)
     return {
         "seed": params.seed,
         "precision": params.precision,
@@ -136,11 +135,11 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         # what was judged
         "claims": {claim: group.to_dict("records") for claim, group in claims.groupby("claim")},
         "ours": claims[claims["claim"].isna()].to_dict("records"),
-        "verdicts": claims[claims["claim"].notna()]["verdict"].value_counts().to_dict(),
+        "counts": counts(claims),
         "said": _said(claims),
-        "claimed": Claims(SEQUENCE_CLAIMS).published | Claims(GAN_CLAIMS).published,
-        "claim_of_length": CLAIM_OF_LENGTH,
-        # lines that were drawn
+        "claimed": of_sequences.each("published") | Claims(GAN_CLAIMS).each("published"),
+        "claim_of_length": {length: claim for claim, found in of_sequences.each("lengths").items() for length in found},
+        # thresholds
         "converged": CONVERGED,
         "saturated": SATURATED,
         "close_share": CLOSE_SHARE,
@@ -170,8 +169,7 @@ def build(params: Params, results: Results) -> dict[str, Any]:
         "grids": [_grid(epoch) for epoch in results.grid_epochs],
         "classifier": results.classifier,
         "quality": quality,
-        "generated": quality[0],
-        "reference": quality[-1],
+        "fid_ratio": quality["generator"]["fid"] / quality["training images"]["fid"],
         "fids": fids,
         "best": min(fids, key=lambda row: row["fid"]),
         "interpolation": results.interpolation,

@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from math import inf
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -47,7 +48,7 @@ def _environment(autoescape: bool) -> Environment:
         "percent": _percent,
         "interval": _interval,
         "count": lambda number, noun: f"{number:,} {noun}" + "s" * (number != 1),
-        "or_never": lambda step: "never" if step is None else f"{step:,}",
+        "or_never": lambda step: "never" if step == inf else f"{step:,}",
     }
     return environment
 
@@ -56,8 +57,7 @@ def markdown(context: dict[str, Any], template: str = "report.md.j2") -> str:
     """The report as Markdown, or its findings alone from findings.md.j2; a name that the template wants and `context`
     lacks is an error."""
     text = _environment(autoescape=False).get_template(template).render(context)
-    text = re.sub(r" +$", "", text, flags=re.MULTILINE)  # the gaps that an unchosen sentence leaves
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"(\S) {2,}", r"\1 ", text))
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r" +$", "", text, flags=re.MULTILINE))  # gaps of what was not chosen
 
 
 def page(

@@ -22,16 +22,13 @@ EARLY = 0.1  # of the training: "within few steps", "quickly"
 AROUND = (0.10, 0.14)  # "around 0.12", give or take two in the last digit
 GUESS = (0.09, 0.11)  # a guess is right in 0.1; a difference of 0.01 would be of no use
 KNEE = (2_500, 10_000)  # "about step 5,000": within a factor of two
-VANISHED = 0.01  # share of a gradient that is left; its inverse is an explosion
+VANISHED = 0.01  # share of a gradient that is left, two orders of magnitude; its inverse is an explosion
+NEEDED = 0.5  # accuracy lost without a thing that is needed: most of what a model can do
+HALVED = 0.5  # share of its first loss to which a loss has quickly fallen
 STILL = 0.02  # a loss that moves by less than this share has converged
 
-Task = tuple[str, int]  # (model, length)
+Key = tuple[str, int]  # model and length
 VANILLA, LSTM = "VanillaRNN", "LSTM"  # the models that the published report speaks of
-
-
-def reached(curve: pd.DataFrame) -> list[float]:
-    """Of each replicate the step by which a window's accuracy was CONVERGED, infinite if none was."""
-    return [inf if step is None else step for step in steps_to_reach(curve, CONVERGED)]
 
 
 @dataclass(frozen=True)
@@ -40,8 +37,8 @@ class SequenceEvidence:
 
     params: Params
     published: dict[str, Any]
-    replicates: dict[Task, pd.DataFrame]
-    curves: dict[Task, pd.DataFrame]
+    replicates: dict[Key, pd.DataFrame]
+    curves: dict[Key, pd.DataFrame]
     longer: pd.DataFrame
     longer_curve: pd.DataFrame
     gradients: pd.DataFrame
@@ -65,15 +62,16 @@ class SequenceEvidence:
         return Claims(
             FILE,
             **{"converged": CONVERGED, "retained": RETAINED, "around": AROUND, "guess": GUESS, "knee": KNEE},
-            **{"still": STILL, "early": self.early, "average_from": self.average_from},
+            **{"still": STILL, "vanished": VANISHED, "exploded": 1 / VANISHED, "needed": NEEDED, "halved": HALVED},
+            **{"early": self.early, "average_from": self.average_from},
             majority="Wilson's interval of the share of runs, against a half",
         )
 
-    def column(self, task: Task, name: str) -> list[float]:
+    def column(self, task: Key, name: str) -> list[float]:
         return self.replicates[task][name].tolist()
 
-    def reached(self, task: Task) -> list[float]:
-        return reached(self.curves[task])
+    def reached(self, task: Key) -> list[float]:
+        return steps_to_reach(self.curves[task], CONVERGED)
 
     def ends(self, length: int) -> dict[str, pd.DataFrame]:
         """By model the gradients of one length after training."""
@@ -91,11 +89,11 @@ class SequenceEvidence:
     def smaller(self, values: list[float], others: list[float]) -> Outcome:
         return mann_whitney(values, others, self.params.sequence.test.confidence)
 
-    def solved(self, claim: int | str, task: Task) -> Statement:
+    def solved(self, claim: int | str, task: Key) -> Statement:
         outcome = self.most([bool(solved) for solved in self.column(task, "solved")])
         return self.claims.state(claim, "solved", outcome, model=task[0], length=task[1])
 
-    def reaches_early(self, claim: int, task: Task) -> Statement:
+    def reaches_early(self, claim: int, task: Key) -> Statement:
         outcome = self.most([step <= self.early for step in self.reached(task)])
         return self.claims.state(claim, "early", outcome, model=task[0], length=task[1])
 
@@ -105,13 +103,11 @@ class SequenceEvidence:
 
 
 def check(e: SequenceEvidence) -> Iterator[Statement]:
-    """All statements: the published numbers, then claim by claim; ours last."""
-    said = set()
-    for part in (numbers, claim_1, claim_2, claim_3, claim_4, ours):
-        for statement in part(e):
-            if statement.says not in said:  # of ours, what a claim says already
-                yield statement
-            said.add(statement.says)
+    """All statements: the published numbers, then claim by claim; ours last, but for what a claim says already."""
+    published = [statement for part in (numbers, claim_1, claim_2, claim_3, claim_4) for statement in part(e)]
+    said = {statement.says for statement in published}
+    yield from published
+    yield from (statement for statement in ours(e) if statement.says not in said)
 
 
 def numbers(e: SequenceEvidence) -> Iterator[Statement]:
@@ -151,7 +147,7 @@ def claim_2(e: SequenceEvidence) -> Iterator[Statement]:
     if longer.model_dump(include={"length", "steps"}) == e.published["sequence"]["longer"]:
         for name, holds in (
             ("longer_converges", [bool(solved) for solved in e.longer["solved"]]),
-            ("longer_reaches", [step < inf for step in reached(e.longer_curve)]),
+            ("longer_reaches", [step < inf for step in steps_to_reach(e.longer_curve, CONVERGED)]),
             ("longer_ends", (e.longer["test_accuracy"] >= CONVERGED).tolist()),
         ):
             settings = {"length": longer.length, "steps": longer.steps, "from_step": longer.average_from}
@@ -187,7 +183,7 @@ def claim_3(e: SequenceEvidence) -> Iterator[Statement]:
 
 
 def _halved(curve: pd.DataFrame, limit: float) -> bool:
-    return bool((curve.loc[curve["step"] <= limit, "loss_mean"] <= curve["loss_mean"].iloc[0] / 2).any())
+    return bool((curve.loc[curve["step"] <= limit, "loss_mean"] <= curve["loss_mean"].iloc[0] * HALVED).any())
 
 
 def claim_4(e: SequenceEvidence) -> Iterator[Statement]:
@@ -203,7 +199,7 @@ def claim_4(e: SequenceEvidence) -> Iterator[Statement]:
     yield e.claims.state(4, "longer", e.smaller(*solved), lengths=", ".join(map(str, e.lengths)))
     gates = ends[LSTM].groupby("replicate")[["accuracy", "frozen_gates_accuracy"]].first()
     lost = (gates["accuracy"] - gates["frozen_gates_accuracy"]).tolist()
-    yield e.claims.state(4, "gates", e.mean_in(lost, 0.5, inf), length=longest)
+    yield e.claims.state(4, "gates", e.mean_in(lost, NEEDED, inf), length=longest)
     for length in e.lengths:
         steps = [e.reached((model, length)) for model in (LSTM, VANILLA)]
         yield e.claims.state(4, "faster", e.smaller(*steps), length=length)

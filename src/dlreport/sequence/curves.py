@@ -37,10 +37,11 @@ def _by_replicate(curve: pd.DataFrame) -> list[pd.DataFrame]:
     return [one for _, one in curve.groupby("replicate")]
 
 
-def steps_to_reach(curve: pd.DataFrame, threshold: float) -> list[int | None]:
-    """Of each replicate the last step of the first window whose mean accuracy is at least `threshold`, or None."""
+def steps_to_reach(curve: pd.DataFrame, threshold: float) -> list[float]:
+    """Of each replicate the last step of the first window whose mean accuracy is at least `threshold`; infinite if none
+    is."""
     reached = [one.loc[one["accuracy_mean"] >= threshold, "step"] for one in _by_replicate(curve)]
-    return [None if steps.empty else int(steps.iloc[0]) for steps in reached]
+    return [inf if steps.empty else int(steps.iloc[0]) for steps in reached]
 
 
 def window_spread(curve: pd.DataFrame, average_from: int) -> list[float]:
@@ -83,17 +84,16 @@ def knee(curve: pd.DataFrame) -> list[float]:
     return steps
 
 
-def course(curve: pd.DataFrame, threshold: float, steps: int, average_from: int) -> dict[str, float | None]:
+def course(curve: pd.DataFrame, threshold: float, steps: int, average_from: int) -> dict[str, float]:
     """One task's training in a few numbers, means over the replicates: the loss of the first window, after a tenth of
-    the steps, and of the last; `reached`, the median step of `steps_to_reach`, None if a replicate never does; `gain`
-    and `spread` as by `late_gain` and `window_spread`."""
+    the steps, and of the last; `reached`, the median of `steps_to_reach`; `gain` and
+    `spread` as by `late_gain` and `window_spread`."""
     loss = over_replicates(curve).set_index("step")["loss_mean"]
-    reached = steps_to_reach(curve, threshold)
     return {
         "loss_first": loss.iloc[0],
         "loss_tenth": loss[loss.index >= steps // 10].iloc[0],
         "loss_last": loss.iloc[-1],
-        "reached": None if None in reached else int(median_high(reached)),
+        "reached": median_high(steps_to_reach(curve, threshold)),
         "gain": mean(late_gain(curve, average_from)),
         "spread": mean(window_spread(curve, average_from)),
     }

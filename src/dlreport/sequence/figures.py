@@ -104,7 +104,7 @@ def _by_time_step(table: pd.DataFrame, lines: dict[str, tuple[str, str]], y_labe
 
 
 def gradients(table: pd.DataFrame) -> Figure:
-    """Norm of a sequence's d loss / d h_t, and d loss / d c_t of the LSTM, by time step: before, half-way and after."""
+    """Norms of a sequence's d loss / d h_t, and d loss / d c_t if any, by time step: before, half-way and after."""
     lines = {"gradient": ("h", "-"), "gradient_cell": ("c", ":")}
     return _by_time_step(table, lines, "norm of the gradient", "log")
 

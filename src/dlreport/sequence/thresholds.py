@@ -1,4 +1,4 @@
-"""Lines that we draw in Part 1."""
+"""Thresholds of Part 1."""
 
 CONVERGED = 0.99  # accuracy from which a run has reached the optimum
 RETAINED = 0.2  # the report's own line: below it in the test the first digit is not retained (claim 3)

@@ -4,6 +4,8 @@ only tells of the vanishing gradient (claim 4).
 Shapes: B sequences, T time steps, H hidden dim; x [B, T, 1], target [B]; each part of the state and each unit [B, H].
 """
 
+from copy import deepcopy
+
 import pandas as pd
 import torch
 from torch import Tensor
@@ -44,7 +46,7 @@ def reach(model: SequenceModel, x: Tensor, target: Tensor) -> dict[str, list[flo
 
     In float64: a gradient may be smaller than float32 can tell.
     """
-    model, x = model.double(), x.double()
+    model, x = deepcopy(model).double(), x.double()
     states, units = trace(model, x)
     loss = cross_entropy(model.logits(states[-1][0]), target)
     gradients = torch.autograd.grad(loss, [part for parts in zip(*states, strict=True) for part in parts])

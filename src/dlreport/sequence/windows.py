@@ -9,7 +9,7 @@ def mean_accuracy(accuracy: np.ndarray, average_from: int) -> float:
 
 
 def windowed(loss: np.ndarray, accuracy: np.ndarray, points: int) -> dict[str, np.ndarray]:
-    """Loss and accuracy [steps] as mean, min and max over at most `points` equal windows of steps (the last may be shorter).
+    """Mean, min and max of loss and accuracy [steps] over at most `points` equal windows (the last may be shorter).
 
     Returns columns [points]; `step` is the last step of each window.
     """

@@ -1,6 +1,6 @@
 """A claim as statements that numbers can decide: each with its test, the verdict of it, and the sentence that says so.
 
-Whoever tells of a statement, in a table or in prose, takes verdict and sentence from here.
+Tables and prose take verdict and sentence from here.
 """
 
 import re
@@ -47,13 +47,13 @@ class Claims:
         """`values` are what the texts of all statements may name."""
         self.entries, self.values = read_yaml(path), values
 
-    @property
-    def published(self) -> dict[int, str]:
-        """The claims' words by their number."""
-        return {claim: entry["published"] for claim, entry in self.entries.items() if "published" in entry}
+    def each(self, key: str) -> dict[int, Any]:
+        """By claim what stands under this key, `published` or `lengths`."""
+        return {claim: entry[key] for claim, entry in self.entries.items() if key in entry}
 
     def state(self, claim: int | str, name: str, outcome: Outcome, **values: Any) -> Statement:
-        texts = self.entries[claim]["statements"][name]
+        """One of the file's statements, decided; `values` are what its texts name beside those of all."""
+        texts = {"section": "length {length}", **self.entries[claim]["statements"][name]}
         named = {**self.values, **values}
         return Statement(claim, **{key: text.format(**named) for key, text in texts.items()}, outcome=outcome)
 

@@ -1,7 +1,4 @@
-"""The frontier study's grid: which runs there are, what each trains with, and the training and test of one.
-
-Nothing here knows how or where runs are spread; a run's numbers follow from the run and the study's settings alone.
-"""
+"""The frontier study's grid: which runs there are, what each trains with, and the training and test of one."""
 
 import hashlib
 import json
@@ -9,26 +6,14 @@ import time
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import torch
 from pydantic import AfterValidator, Field
 
+from dlreport import config
 from dlreport.checkpoint import Checkpoints
-from dlreport.config import (
-    Initialisation,
-    Lengths,
-    ModelName,
-    Optimizer,
-    PositiveInt,
-    Rate,
-    Replicates,
-    Section,
-    SequenceSettings,
-    load,
-    unique,
-)
 from dlreport.errors import UserError
 from dlreport.sequence.accuracy import evaluate
 from dlreport.sequence.models import check_names, model_class
@@ -39,22 +24,24 @@ from dlreport.sequence.windows import mean_accuracy
 HERE, SOURCES = Path("studies/frontier"), Path("sources/frontier/train")
 AXES = {"models", "lengths", "hidden_dims", "initialisations", "clip_modes", "replicates"}
 WINDOW = 100  # steps over which accuracy is averaged to say when a run got there
+T = TypeVar("T")
+Axis = Annotated[list[T], Field(min_length=1), AfterValidator(config.unique)]
 
 
-class Study(Section):
+class Study(config.Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
-    models: Annotated[list[ModelName], Field(min_length=1), AfterValidator(unique)]
-    lengths: Lengths
-    hidden_dims: Annotated[list[Annotated[int, Field(ge=1, le=2**12)]], Field(min_length=1), AfterValidator(unique)]
-    initialisations: Annotated[list[Initialisation], Field(min_length=1), AfterValidator(unique)]
-    clip_modes: Annotated[list[Literal["off", "effective"]], Field(min_length=1), AfterValidator(unique)]
-    replicates: Replicates
+    models: Axis[config.ModelName]
+    lengths: config.Lengths
+    hidden_dims: Axis[Annotated[int, Field(ge=1, le=2**12)]]
+    initialisations: Axis[config.Initialisation]
+    clip_modes: Axis[Literal["off", "effective"]]
+    replicates: config.Replicates
     steps: Annotated[int, Field(ge=20, le=10**9)]
     batch_size: Annotated[int, Field(ge=1, le=2**16)]
-    optimizer: Optimizer
-    learning_rate: Rate
+    optimizer: config.Optimizer
+    learning_rate: config.Rate
     max_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    test_sequences: PositiveInt
+    test_sequences: config.PositiveInt
     solved_at: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
@@ -74,15 +61,12 @@ class Run:
 
     @property
     def cost(self) -> int:
-        """In proportion to the time of a training step, near enough to plan with.
-
-        The hidden product's work, and what grows with the hidden size alone: measured at sizes 32 to 128.
-        """
+        """In proportion to the time of a training step, near enough to plan with; measured at sizes 32 to 128."""
         return model_class(self.model).blocks() * (self.length - 1) * self.hidden_dim * (self.hidden_dim + 32)
 
 
 def load_study() -> Study:
-    study = load(Study, HERE / "params.yaml")
+    study = config.load(Study, HERE / "params.yaml")
     check_names(study.models)
     return study
 
@@ -98,56 +82,39 @@ def fingerprint(study: Study, model: str) -> str:
 
     The axes of the grid are left out, so that a longer axis changes no run that was there.
     """
-    digest = hashlib.sha256(json.dumps([study.model_dump(exclude=AXES), torch.__version__]).encode())
-    digest.update((SOURCES / f"{model}.txt").read_bytes())
-    return digest.hexdigest()[:16]
+    decides = [study.model_dump(exclude=AXES), torch.__version__, (SOURCES / f"{model}.txt").read_text()]
+    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
 
 
-def settings(run: Run, study: Study) -> SequenceSettings:
+def settings(run: Run, study: Study) -> config.SequenceSettings:
     """The run's settings as the library's training takes them."""
-    return SequenceSettings.model_validate(
-        {
-            **study.model_dump(include={"steps", "batch_size", "optimizer", "learning_rate"}),
-            "models": [run.model],
-            "lengths": [run.length],
-            "replicates": 1,
-            "hidden_dim": run.hidden_dim,
-            "initialisation": run.initialisation,
-            "clip": {"mode": run.clip, "max_norm": study.max_norm},
-            "average_from": study.steps * 9 // 10,
-            "log_every": study.steps,
-            "curve_points": 1,
-            "test": {"report_sequences": 1, "sequences": study.test_sequences, "confidence": 0.95},
-        }
-    )
+    own = {"models": [run.model], "lengths": [run.length], "replicates": 1, "hidden_dim": run.hidden_dim}
+    own |= {"initialisation": run.initialisation, "clip": {"mode": run.clip, "max_norm": study.max_norm}}
+    shared = study.model_dump(include={"steps", "batch_size", "optimizer", "learning_rate"})
+    reports = {"average_from": study.steps * 9 // 10, "log_every": study.steps, "curve_points": 1}
+    test = {"report_sequences": 1, "sequences": study.test_sequences, "confidence": 0.95}
+    return config.SequenceSettings.model_validate({**own, **shared, **reports, "test": test})
 
 
-@dataclass(frozen=True)
-class Train:
-    """What the executor calls for each run."""
+def train_run(study: Study, run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
+    """Train the run in this process on one thread and test it: its row of the table, and how it came about.
 
-    study: Study
-
-    def __call__(self, run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
-        """Train the run in this process on one thread and test it: its row of the table, and how it came about.
-
-        Streams are named by model, length and replicate, so that runs which differ in the rest see the same data. The
-        test is after the last step, as in the report, whatever the accuracy was before.
-        """
-        start = time.process_time()  # of the processor: on a busy machine the clock would tell of the others, too
-        task, run_settings, study = Task(run.model, run.length), settings(run, self.study), self.study
-        row = {**asdict(run), "train_accuracy": None, "test_accuracy": None, "solved_step": None, "diverged": False}
-        options = task, run_settings, study.seed, torch.device("cpu"), "fp32"
-        try:
-            (trained,) = train(*options, [run.replicate], checkpoints)
-        except UserError:  # the one that training raises: a loss that is no number
-            row["diverged"] = True
-        else:
-            weights = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
-            row["train_accuracy"] = mean_accuracy(trained.accuracy, run_settings.average_from)
-            row["test_accuracy"] = evaluate(task, [weights], run_settings, study.seed).large[0]
-            row["solved_step"] = solved_step(trained.accuracy, study.solved_at)
-        return {"row": row, "core_seconds": time.process_time() - start, "torch": torch.__version__}
+    Streams are named by model, length and replicate, so that runs which differ in the rest see the same data. The
+    test is after the last step, as in the report, whatever the accuracy was before.
+    """
+    start = time.process_time()  # of the processor: on a busy machine the clock would tell of the others, too
+    task, its = Task(run.model, run.length), settings(run, study)
+    row = {**asdict(run), "train_accuracy": None, "test_accuracy": None, "solved_step": None, "diverged": False}
+    try:
+        (trained,) = train(task, its, study.seed, torch.device("cpu"), "fp32", [run.replicate], checkpoints)
+    except UserError:  # the one that training raises: a loss that is no number
+        row["diverged"] = True
+    else:
+        weights = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
+        row["train_accuracy"] = mean_accuracy(trained.accuracy, its.average_from)
+        row["test_accuracy"] = evaluate(task, [weights], its, study.seed).large[0]
+        row["solved_step"] = solved_step(trained.accuracy, study.solved_at)
+    return {"row": row, "core_seconds": time.process_time() - start, "torch": torch.__version__}
 
 
 def solved_step(accuracy: np.ndarray, solved_at: float) -> int | None:

@@ -1,6 +1,7 @@
 """Train and test every run of the grid that is not kept from before; write the table of all."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,7 @@ import torch
 
 import grid
 from dlreport.checkpoint import stop_by_signal
-from dlreport.errors import UserError, run
+from dlreport.errors import Interrupted, UserError, run
 from dlreport.executor import run_each
 from dlreport.io import read_json, write_csv, write_json
 from dlreport.manifest import entry
@@ -16,7 +17,6 @@ from dlreport.progress import log, start_logging
 from dlreport.runtime import workers
 
 KEPT = Path(".checkpoints/frontier")
-LINE_SECONDS = 1  # between two lines of progress, at least
 
 
 def main() -> None:
@@ -39,40 +39,24 @@ def main() -> None:
 
 
 def train(runs: list[grid.Run], paths: dict[grid.Run, Path], study: grid.Study) -> None:
-    """Train these and keep each result when it comes."""
+    """Train these, keep each result when it comes, and say how long the rest will take, by the runs' costs."""
     stop_by_signal()
-    done = Progress(runs)
-    # The longest first: what starts last is what the end has to wait for.
-    longest_first = sorted(runs, key=lambda each: -each.cost)
-    task = grid.Train(study)
-    for index, result in run_each(task, longest_first, min(workers(), len(runs))):
-        if result["torch"] != torch.__version__:
-            raise UserError(
-                f"a machine of the cluster has PyTorch {result['torch']}, this one {torch.__version__}; "
-                "install requirements.txt there"
-            )
-        each = longest_first[index]
-        write_json(paths[each], result)
-        done.add(each, result["row"]["test_accuracy"])
-
-
-class Progress:
-    """A line for a finished run, with the time left by the runs' costs; not more than one in LINE_SECONDS."""
-
-    def __init__(self, runs: list[grid.Run]):
-        self.number, self.runs = 0, len(runs)
-        self.cost, self.left = (sum(each.cost for each in runs),) * 2
-        self.start = self.said = time.monotonic()
-
-    def add(self, each: grid.Run, accuracy: float | None) -> None:
-        self.number += 1
-        self.left -= each.cost
-        now = time.monotonic()
-        if now - self.said >= LINE_SECONDS or not self.left:
-            self.said = now
-            minutes = (now - self.start) * self.left / (self.cost - self.left) / 60
-            test = "diverged" if accuracy is None else f"test accuracy {accuracy:.4f}"
-            log.info("%d of %d, about %.0f min left: %s %s", self.number, self.runs, minutes, each, test)
+    runs = sorted(runs, key=lambda each: -each.cost)  # what starts last is what the end has to wait for
+    train_one = partial(grid.train_run, study)
+    start, cost, done = time.monotonic(), sum(each.cost for each in runs), 0
+    try:
+        for number, (index, result) in enumerate(run_each(train_one, runs, min(workers(), len(runs))), 1):
+            each, row = runs[index], result["row"]
+            if result["torch"] != torch.__version__:
+                versions = f"{result['torch']}, this one {torch.__version__}"
+                raise UserError(f"a machine of the cluster has PyTorch {versions}; install requirements.txt there")
+            write_json(paths[each], result)
+            done += each.cost
+            minutes = (time.monotonic() - start) * (cost - done) / done / 60
+            test = "diverged" if row["diverged"] else f"test accuracy {row['test_accuracy']:.4f}"
+            log.info("%d of %d, about %.0f min left: %s %s", number, len(runs), minutes, each, test)
+    except Interrupted as stop:
+        raise Interrupted(stop.number, "all finished runs are kept; run it again to go on from there") from None
 
 
 if __name__ == "__main__":
