@@ -310,7 +310,10 @@ class Traced:
                 if (found := Path(name)).is_relative_to(project) and found.is_file():
                     self.seen[stage, kind].add(str(found.relative_to(project)))
         self.processes = len([*(folder / "trace").iterdir()])
-        self.stages = {stage.addressing: stage for stage in Repo(project).index.stages}
+        files = {stage: os.path.relpath(stage.path, project) for stage in Repo(project).index.stages}
+        self.stages = {
+            stage.name if file == "dvc.yaml" else f"{file}:{stage.name}": stage for stage, file in files.items()
+        }
 
     def paths(self, found: list) -> set[Path]:
         """Of a stage's dependencies or outputs."""

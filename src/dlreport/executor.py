@@ -77,21 +77,7 @@ def _answer(run: Run, item: Any, checkpoints: Checkpoints) -> bytes:
 
 
 def _read(answer: bytes) -> tuple[Any, Exception | None]:
-    pair = torch.load(io.BytesIO(answer), weights_only=False)
-    _share_names(pair[0])
-    return pair
-
-
-def _share_names(value: Any) -> None:
-    """Make equal keys of dicts one object, as they are where all runs are in one process: torch.save writes an object
-    once, so that the bytes of a file of several runs would tell of it."""
-    if isinstance(value, dict):
-        items = list(value.items())
-        value.clear()
-        value.update((sys.intern(key) if type(key) is str else key, item) for key, item in items)
-    parts = value.values() if isinstance(value, dict) else getattr(value, "__dict__", {}).values()
-    for part in value if isinstance(value, (list, tuple)) else parts:
-        _share_names(part)
+    return torch.load(io.BytesIO(answer), weights_only=False)
 
 
 def _raise_lost(lost: list[Any]) -> None:

@@ -1,5 +1,6 @@
 """What the stages that train sequence models share: checkpoints, and the files of a training."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,9 @@ def trained(name: str, task: Task, settings: SequenceSettings, params: Params) -
 
 
 def write_weights(path: Path, replicates: list[dict[str, np.ndarray]]) -> None:
-    write_tensors(path, [{name: torch.from_numpy(value) for name, value in weights.items()} for weights in replicates])
+    # torch.save writes an object once: equal names are made one, as they are if all runs were in one process.
+    named = [{sys.intern(name): torch.from_numpy(value) for name, value in one.items()} for one in replicates]
+    write_tensors(path, named)
 
 
 def write_training(
