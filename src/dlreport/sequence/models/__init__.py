@@ -15,7 +15,10 @@ class Entry(NamedTuple):
     colour: str
 
 
-MODELS = {"VanillaRNN": Entry("vanilla_rnn", "#d95f02"), "LSTM": Entry("lstm", "#1f77b4")}
+MODELS = {
+    "VanillaRNN": Entry("vanilla_rnn", "#d95f02"),
+    "LSTM": Entry("lstm", "#1f77b4"),
+}
 
 
 def model_class(name: str) -> type:
