@@ -18,6 +18,7 @@ class Entry(NamedTuple):
 MODELS = {
     "VanillaRNN": Entry("vanilla_rnn", "#d95f02"),
     "LSTM": Entry("lstm", "#1f77b4"),
+    "GRU": Entry("gru", "#1b9e77"),
 }
 
 
