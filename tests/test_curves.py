@@ -1,5 +1,7 @@
 """What the training curves show, as numbers."""
 
+from math import inf
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,7 +32,7 @@ def test_over_a_single_replicate_the_extremes_are_those_of_its_steps():
 
 
 def test_steps_to_reach():
-    assert steps_to_reach(curve([0.2, 0.99, 0.5, 1], [0.2, 0.98, 0.98, 0.98]), 0.99) == [19, None]
+    assert steps_to_reach(curve([0.2, 0.99, 0.5, 1], [0.2, 0.98, 0.98, 0.98]), 0.99) == [19, inf]
 
 
 def test_window_spread_is_within_each_replicate():
