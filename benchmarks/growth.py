@@ -12,11 +12,11 @@ from pathlib import Path
 from statistics import median
 
 from harness import Competitor, Crew, calibrate
-from workloads import Workload, flops
+from workloads import Workload, flops, trained_models
 
 from dlreport.errors import run
 from dlreport.io import write_figure, write_json
-from dlreport.sequence.models import MODELS, colours
+from dlreport.sequence.models import colours
 
 WORKERS = 2
 ALONE, SIDE_BY_SIDE = (Competitor("ours", "ours:build", arrangement) for arrangement in ("1", "x2"))
@@ -74,10 +74,10 @@ def draw(rows: list[dict]):
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator
 
-    colour = colours(MODELS)
+    colour = colours(row["model"] for row in rows)
     figure = Figure(figsize=(10, 7), layout="constrained")
     for axes, (panel, values) in zip(figure.subplots(2, 2).flat, PANELS.items(), strict=True):
-        for model in MODELS:
+        for model in colour:
             ms = [row["ms"] for row in rows if (row["model"], row["panel"]) == (model, panel)]
             default = next(row for row in rows if row["model"] == model and row["default"])
             rate = default["ms"] / point(model, "length", 20).work
@@ -98,7 +98,9 @@ def main() -> None:
     parser.add_argument("--block-seconds", type=float, default=0.5)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("growth.json"))
     options = parser.parse_args()
-    named = [(model, panel, value) for model in MODELS for panel, values in PANELS.items() for value in values]
+    named = [
+        (model, panel, value) for model in trained_models() for panel, values in PANELS.items() for value in values
+    ]
     points = list(dict.fromkeys(point(*name) for name in named))  # the default is in every panel: measured once
     ms = measure(points, options.repeats, options.block_seconds)
     rows = []

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from itertools import chain, count, islice
-from pathlib import Path
 
 import torch
-from workloads import Workload, read_mnist
+from workloads import PARAMS, Workload, read_mnist
 
 from dlreport.config import load_params
 from dlreport.gan.engines import build_engine
@@ -14,8 +13,6 @@ from dlreport.gan.networks import Discriminator, Generator
 from dlreport.sequence.engines import Autograd, Native
 from dlreport.sequence.task import Task
 from dlreport.sequence.training import BLOCK, draw, is_native
-
-PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from ours import seeded
 from torch import Tensor, nn
-from workloads import MNIST, read_mnist
+from workloads import MNIST, PARAMS, ROOT, read_mnist
 
 from dlreport.config import load_params
 from dlreport.errors import run
@@ -29,7 +29,6 @@ from dlreport.gan.samples import tile
 from dlreport.io import read_tensors, write_figure, write_json
 from dlreport.progress import progress
 
-ROOT = Path(__file__).resolve().parents[1]
 BATCH, EPS = 64, 0.8
 SHOWN = 24  # images of each in the picture
 
@@ -73,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=200)
     options = parser.parse_args()
-    params = load_params(ROOT / "params.yaml")
+    params = load_params(PARAMS)
     latent_dim = params.gan.latent_dim
     train, test = read_mnist(), read_tensors(MNIST.with_name("test.pt"))
     model = Classifier.of_digits(read_tensors(ROOT / "models/classifier.pt"))

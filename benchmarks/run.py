@@ -11,7 +11,7 @@ import importlib.util
 from pathlib import Path
 
 from harness import Competitor, Crew, measure
-from workloads import PEERS, WORKLOADS, Workload, read_mnist
+from workloads import PEERS, Workload, all_workloads, read_mnist
 
 from dlreport.errors import run
 from dlreport.io import write_figure, write_json
@@ -49,7 +49,8 @@ def row(entry: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = [workload.name for workload in WORKLOADS]
+    workloads = all_workloads()
+    names = [workload.name for workload in workloads]
     parser.add_argument("--repeats", type=int, default=7, help="blocks of each competitor; the median counts")
     parser.add_argument("--block-seconds", type=float, default=0.5)
     parser.add_argument(
@@ -57,7 +58,7 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("results.json"))
     options = parser.parse_args()
-    chosen = [workload for workload in WORKLOADS if workload.name in options.workloads]
+    chosen = [workload for workload in workloads if workload.name in options.workloads]
     if any(workload.kind == "GAN" for workload in chosen):
         read_mnist()  # says at once what to do if it is not there
 
@@ -80,7 +81,7 @@ def main() -> None:
         entries[workload.name] = summarise(workload, {competitor: ms for (competitor, _), ms in times.items()})
         print(row(entries[workload.name]), flush=True)
 
-    *sequences, gan = (workload for workload in WORKLOADS if workload.kind in PEERS)
+    *sequences, gan = (workload for workload in workloads if workload.kind in PEERS)
     results: dict = {}
     for suffix, ours in (("", "ms"), ("_bf16", "ms_bf16")):
         results[f"total_ratio_to_notebook{suffix}"] = total_ratio(entries, [*sequences, gan], ours)

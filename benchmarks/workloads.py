@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from dlreport.sequence.models import MODELS, model_class
+from dlreport.config import load_params
+from dlreport.sequence.models import model_class
 
-MNIST = Path(__file__).resolve().parents[1] / "data/mnist/train.pt"
+ROOT = Path(__file__).resolve().parents[1]
+PARAMS, MNIST = ROOT / "params.yaml", ROOT / "data/mnist/train.pt"
 # torch's own form of each kind; a model that has none has none in notebook.py and jax_peers.py either
 PEERS = {"VanillaRNN": "nn.RNN", "LSTM": "nn.LSTM", "GAN": "torch GAN"}
 CLASSES = 10
@@ -34,7 +36,14 @@ class Workload:
         return 250 * 469 if self.kind == "GAN" else 50_000
 
 
-WORKLOADS = [Workload(model, length) for model in MODELS for length in (5, 10, 15, 20)] + [Workload("GAN")]
+def trained_models() -> list[str]:
+    """The sequence models that params.yaml names."""
+    return load_params(PARAMS).sequence.models
+
+
+def all_workloads() -> list[Workload]:
+    """The GAN is the last."""
+    return [Workload(model, length) for model in trained_models() for length in (5, 10, 15, 20)] + [Workload("GAN")]
 
 
 def read_mnist() -> dict:
