@@ -25,8 +25,7 @@ $(RAY_READY): $(READY) requirements-ray.txt
 setup: $(READY)  ## make the virtual environment .venv with the pinned versions
 
 repro: $(READY)  ## reproduce the whole report: runs what is out of date; with JOBS=2 two stages at once
-	@python stages/check_params.py
-	$(if $(JOBS),python tools/repro.py --jobs '$(JOBS)',dvc repro)
+	$(if $(JOBS),python tools/repro.py --jobs '$(JOBS)',@python stages/sources.py && dvc repro)
 
 readme: $(READY)  ## put the findings of the report into README.md
 	python tools/readme.py

@@ -22,10 +22,9 @@ from dlreport.config import load_params
 from dlreport.errors import run
 from dlreport.gan.classifier import Classifier, read
 from dlreport.gan.figures import image_grid
-from dlreport.gan.images import as_images, normalise
+from dlreport.gan.images import normalise
 from dlreport.gan.networks import Discriminator, Generator
 from dlreport.gan.quality import Reference, quick_measures
-from dlreport.gan.samples import tile
 from dlreport.io import read_tensors, write_figure, write_json
 from dlreport.progress import progress
 
@@ -76,9 +75,7 @@ def main() -> None:
     latent_dim = params.gan.latent_dim
     train, test = read_mnist(), read_tensors(MNIST.with_name("test.pt"))
     model = Classifier.of_digits(read_tensors(ROOT / "models/classifier.pt"))
-    real = Reference.build(
-        as_images(test["images"]), test["labels"], as_images(train["images"]), train["labels"], model
-    )
+    real = Reference.build(test, train, model)
     at = min(params.gan.snapshot_epochs(), key=lambda epoch: abs(epoch - options.epochs))
     ours = Generator(latent_dim, seeded(0))
     ours.load_state_dict(read_tensors(ROOT / f"models/gan/0/snapshots/{at:04d}.pt"))
@@ -94,7 +91,7 @@ def main() -> None:
         pictures.append(images[:SHOWN])
         print(name, *(f"{key} {value:.4g}" for key, value in found[name].items()))
     write_json(Path(__file__).with_suffix(".json"), found)
-    picture = image_grid(tile(torch.cat(pictures), SHOWN // 2), "two rows each: " + "; ".join(found))
+    picture = image_grid(torch.cat(pictures), "two rows each: " + "; ".join(found), columns=SHOWN // 2)
     write_figure(Path(__file__).with_suffix(".png"), picture)
 
 

@@ -8,7 +8,6 @@ from torch import Tensor
 from common.stage import run
 from dlreport.config import load_params
 from dlreport.gan.classifier import Classifier
-from dlreport.gan.images import as_images
 from dlreport.gan.quality import Reference, measure_snapshots, measure_sources
 from dlreport.gan.samples import generate
 from dlreport.io import read_tensors, write_csv, write_metrics, write_tensors
@@ -30,19 +29,15 @@ def main() -> None:
     classifier = Classifier.of_digits(read_tensors(Path("models/classifier.pt")))
     train, test = (read_tensors(Path(f"data/mnist/{split}.pt")) for split in ("train", "test"))
     count = min(params.quality.images, len(test["images"]))
-    real = Reference.build(
-        *(as_images(test["images"][:count]), test["labels"][:count]),
-        *(as_images(train["images"]), train["labels"], classifier),
-    )
+    real = Reference.build({name: values[:count] for name, values in test.items()}, train, classifier)
 
     def draw(replicate: int, network: str, repeat: int = 0) -> Tensor:
         noise = stream(params.seed, "quality", "latents", repeat)
         latents = torch.randn(count, params.gan.latent_dim, generator=noise)
         return generate(read_tensors(Path(f"models/gan/{replicate}/{network}.pt")), latents)
 
-    by_epoch = measure_snapshots(draw, real, classifier, params)
-    write_csv(PLOTS / "quality_by_epoch.csv", by_epoch)
-    table, closest = measure_sources(draw, real, classifier, params)
+    write_csv(PLOTS / "quality_by_epoch.csv", measure_snapshots(draw, real, params))
+    table, closest = measure_sources(draw, real, params)
     write_csv(PLOTS / "quality.csv", table)
     write_tensors(Path("models/closest_pairs.pt"), closest)
 

@@ -1,25 +1,35 @@
-"""Test one model at one length, and draw its training."""
+"""Test one model at one length, trace its gradients back through time, and draw its training."""
 
 from pathlib import Path
 
+import pandas as pd
+
 from common.arguments import parse
 from common.stage import run
-from common.testing import replicates_table
+from common.testing import evaluate_replicates
 from dlreport.config import load_params
-from dlreport.io import read_csv, write_csv, write_figure, write_metrics
+from dlreport.io import read_csv, read_tensors, write_csv, write_figure, write_metrics
 from dlreport.sequence import figures
 from dlreport.sequence.models import colours
 from dlreport.sequence.task import Task
+from dlreport.sequence.tracing import trace_replicate
+
+MODELS = Path("models/sequence")
 
 
 def main() -> None:
-    task = Task(*parse(__doc__, "model"))
-    weights, accuracy = Path(f"models/sequence/{task}.pt"), Path(f"metrics/sequence/train/{task}.json")
-    replicates = replicates_table(task, load_params(), weights, accuracy)
-
+    task, params = Task(*parse(__doc__, "model")), load_params()
+    replicates = evaluate_replicates("sequence", str(task), task, params)
     means = {name: float(replicates[name].mean()) for name in ("train_accuracy_mean", "test_accuracy", "solved")}
     write_metrics(Path(f"metrics/sequence/{task}.json"), means)
-    write_csv(Path(f"plots/sequence/replicates/{task}.csv"), replicates)
+
+    kept = zip(read_tensors(MODELS / f"halfway/{task}.pt"), read_tensors(MODELS / f"{task}.pt"), strict=True)
+    tables = [
+        trace_replicate(task, replicate, {"halfway": halfway, "end": end}, params)
+        for replicate, (halfway, end) in enumerate(kept)
+    ]
+    write_csv(Path(f"plots/gradients/by_task/{task}.csv"), pd.concat(tables))
+
     curve = read_csv(Path(f"plots/sequence/curves/{task}.csv"))
     (colour,) = colours([task.model]).values()
     figure = figures.training_curves(curve, task.model, task.length, colour)

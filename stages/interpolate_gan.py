@@ -8,7 +8,7 @@ from common.stage import run
 from dlreport.config import load_params
 from dlreport.gan import figures
 from dlreport.gan.classifier import Classifier
-from dlreport.gan.samples import generate, line_latents, pair_latents, spherical, straight, tile
+from dlreport.gan.samples import generate, line_latents, pair_latents, spherical, straight
 from dlreport.gan.walk import measure_walk
 from dlreport.io import read_tensors, write_csv, write_figure, write_metrics
 from dlreport.runtime import prepare
@@ -29,13 +29,13 @@ def main() -> None:
     write_metrics(Path("metrics/gan/interpolation.json"), metrics)
     labels = [f"{weight:.3g}" for weight in latents[:, 0].tolist()]
     title = "from the all-zeros (0) to the all-ones (1) latent vector"
-    write_figure(PLOTS / "interpolation.png", figures.image_grid(tile(images, len(images)), title, labels))
+    write_figure(PLOTS / "interpolation.png", figures.image_grid(images, title, len(images), labels))
 
     ends = pair_latents(params.gan, params.seed)
     walks = [way(a, b, len(latents)) for a, b in ends for way in (straight, spherical)]
-    pairs = tile(generate(weights, torch.cat(walks)), len(latents))
     title = "between random latent vectors: straight, and spherical below it"
-    write_figure(PLOTS / "interpolation_pairs.png", figures.image_grid(pairs, title))
+    pairs = figures.image_grid(generate(weights, torch.cat(walks)), title, columns=len(latents))
+    write_figure(PLOTS / "interpolation_pairs.png", pairs)
 
 
 if __name__ == "__main__":

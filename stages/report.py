@@ -6,54 +6,49 @@ from common.stage import run
 from common.tables import read_tables
 from dlreport.config import load_params
 from dlreport.io import read_csv, read_json, read_yaml, write_text
-from dlreport.manifest import read_entries, table
-from dlreport.report.context import Results, build
+from dlreport.manifest import table
+from dlreport.report.context import build
 from dlreport.report.render import markdown, page
 
-REPORT, MANIFEST, FRONTIER = Path("report"), Path("manifest"), Path("studies/frontier")
-SEQUENCE, GAN = Path("plots/sequence"), Path("plots/gan")
+REPORT, MANIFEST = Path("report"), Path("manifest")
+READERS = {".csv": read_csv, ".json": read_json, ".yaml": read_yaml}
+FILES = {
+    "published": "published.yaml",
+    "comparison": "plots/sequence/comparison.csv",
+    "longer_runs": "plots/longer/replicates.csv",
+    "ablation_runs": "plots/ablation/comparison.csv",
+    "gradients": "plots/gradients/by_time_step.csv",
+    "claims": "plots/claims.csv",
+    "gan": "metrics/gan/training.json",
+    "losses": "plots/gan/losses.csv",
+    "layers": "plots/gan/layers.csv",
+    "quality": "plots/gan/quality.csv",
+    "quality_by_epoch": "plots/gan/quality_by_epoch.csv",
+    "interpolation": "metrics/gan/interpolation.json",
+    "walk": "plots/gan/interpolation.csv",
+    "classifier": "metrics/classifier.json",
+    "frontier": "studies/frontier/longest.csv",
+    "study": "studies/frontier/params.yaml",
+}
 
 
 def main() -> None:
     params = load_params()
-    results = Results(
-        published=read_yaml(Path("published.yaml")),
-        comparison=read_csv(SEQUENCE / "comparison.csv"),
-        curves=read_tables(SEQUENCE / "curves", params.sequence.models, params.sequence.lengths),
-        gan_metrics=read_json(Path("metrics/gan/training.json")),
-        gan_losses=read_csv(GAN / "losses.csv"),
-        gan_layers=read_csv(GAN / "layers.csv"),
-        # A directory that one stage writes whole: nothing stale can be in it.
-        grid_epochs=sorted(int(path.stem) for path in (GAN / "grids").glob("*.png")),
-        interpolation=read_json(Path("metrics/gan/interpolation.json")),
-        walk=read_csv(GAN / "interpolation.csv"),
-        classifier=read_json(Path("metrics/classifier.json")),
-        quality=read_csv(GAN / "quality.csv"),
-        quality_by_epoch=read_csv(GAN / "quality_by_epoch.csv"),
-        claims=read_csv(Path("plots/claims.csv")),
-        longer=read_csv(Path("plots/longer/replicates.csv")),
-        ablation=read_csv(Path("plots/ablation/comparison.csv")),
-        gradients=read_csv(Path("plots/gradients/by_time_step.csv")),
-        frontier=read_csv(FRONTIER / "longest.csv"),
-        study=read_yaml(FRONTIER / "params.yaml"),
-    )
+    results = {name: READERS[Path(path).suffix](Path(path)) for name, path in FILES.items()}
+    results["curves"] = read_tables(Path("plots/sequence/curves"), params.sequence.models, params.sequence.lengths)
+    # A directory that one stage writes whole: nothing stale can be in it.
+    results["grid_epochs"] = sorted(int(path.stem) for path in Path("plots/gan/grids").glob("*.png"))
     context = build(params, results)
     text = markdown(context)
     write_text(REPORT / "report.md", text)
     write_text(REPORT / "findings.md", markdown(context, "findings.md.j2"))
     generator = read_json(Path("models/explorer.json"))
-
-    def picture(source: str) -> bytes:
-        return (REPORT / source).read_bytes()
-
-    write_text(REPORT / "index.html", page(text, picture, generator, "../manifest/index.html"))
+    write_text(REPORT / "index.html", page(text, lambda source: (REPORT / source).read_bytes(), generator))
 
     # What each stage ran on is no dependency and no output: it changes with every run, and no result with it.
-    tasks = [f"{name}-{length}" for name, length in results.curves]
+    tasks = [f"{name}-{length}" for name, length in results["curves"]]
     tasks += [f"{variant}-{length}" for variant in params.ablation.variants for length in params.ablation.lengths]
-    list_of_runs = table(read_entries(MANIFEST, tasks))
-    write_text(MANIFEST / "README.md", list_of_runs)
-    write_text(MANIFEST / "index.html", page(list_of_runs, picture))
+    write_text(MANIFEST / "README.md", table(MANIFEST, tasks))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
-"""Draw the same latent vectors by the generator of each kept epoch."""
+"""Draw the same latent vectors by the generator of each kept epoch; write the last one for the report's page."""
 
 from pathlib import Path
+
+import torch
 
 from common.stage import run
 from dlreport.config import load_params
 from dlreport.gan import figures
-from dlreport.gan.samples import generate, grid_latents, tile
-from dlreport.io import read_tensors, write_figure
+from dlreport.gan.explorer import encode, fold
+from dlreport.gan.networks import Generator
+from dlreport.gan.samples import generate, grid_latents
+from dlreport.io import read_tensors, write_figure, write_json
 from dlreport.runtime import prepare
 
 
@@ -14,16 +18,18 @@ def main() -> None:
     params = load_params()
     prepare(threads=1)
     latents = grid_latents(params.gan, params.seed)
+
+    def draw(weights: str, picture: str, title: str) -> None:
+        images = generate(read_tensors(Path(f"models/gan/0/{weights}.pt")), latents)
+        write_figure(Path(f"plots/gan/{picture}.png"), figures.image_grid(images, title))
+
     for epoch in params.gan.snapshot_epochs():
-        weights = read_tensors(Path(f"models/gan/0/snapshots/{epoch:04d}.pt"))
-        title = f"after epoch {epoch}" if epoch else "before training"
-        write_figure(
-            Path(f"plots/gan/grids/{epoch:04d}.png"), figures.image_grid(tile(generate(weights, latents)), title)
-        )
-    final = tile(generate(read_tensors(Path("models/gan/0/generator.pt")), latents))
-    write_figure(
-        Path("plots/gan/final_grid.png"), figures.image_grid(final, f"end of training, epoch {params.gan.epochs}")
-    )
+        draw(f"snapshots/{epoch:04d}", f"grids/{epoch:04d}", f"after epoch {epoch}" if epoch else "before training")
+    draw("generator", "final_grid", f"end of training, epoch {params.gan.epochs}")
+
+    generator = Generator(params.gan.latent_dim, torch.Generator())
+    generator.load_state_dict(read_tensors(Path("models/gan/0/generator.pt")))
+    write_json(Path("models/explorer.json"), encode(fold(generator)))
 
 
 if __name__ == "__main__":

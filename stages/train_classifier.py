@@ -5,7 +5,7 @@ from pathlib import Path
 from common.stage import run
 from dlreport.config import load_params
 from dlreport.gan.classifier import read, train_classifier
-from dlreport.gan.images import as_images
+from dlreport.gan.images import DIGITS, as_images
 from dlreport.io import read_tensors, write_metrics, write_tensors
 from dlreport.progress import start_logging
 from dlreport.runtime import prepare, select_device
@@ -19,9 +19,8 @@ def main() -> None:
     train, test = (read_tensors(Path(f"data/mnist/{split}.pt")) for split in ("train", "test"))
 
     settings, images = params.classifier, as_images(train["images"]).to(where)
-    model = train_classifier(
-        images, train["labels"].to(where), 10, settings.epochs, settings, params.seed, "classifier"
-    )
+    options = DIGITS, settings.epochs, settings, params.seed, "classifier"
+    model = train_classifier(images, train["labels"].to(where), *options)
 
     right = read(model, as_images(test["images"]).to(where)).digits == test["labels"]
     write_tensors(Path("models/classifier.pt"), model.state_dict())

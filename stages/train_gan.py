@@ -23,9 +23,8 @@ def main() -> None:
     settings["gan"] = params.gan.model_dump(exclude=NOT_DECIDING)
     checkpoints = Checkpoints.of(Path(".checkpoints/GAN"), params.checkpoint_seconds, settings, pixels)
     stop_by_signal()
-    options = params.gan, params.seed, params.device, params.precision, workers()
     losses = []
-    for replicate, trained in enumerate(train_replicates(pixels, *options, checkpoints)):
+    for replicate, trained in enumerate(train_replicates(pixels, params, workers(), checkpoints)):
         files = {f"snapshots/{epoch:04d}": weights for epoch, weights in trained.snapshots.items()}
         files |= {name: getattr(trained, name) for name in ("generator", "discriminator", "average")}
         for name, weights in files.items():

@@ -39,10 +39,14 @@ def tiny_gan(params: Params, **values: object) -> GanSettings:
     return params.gan.model_copy(update={"latent_dim": 4, "epochs": 2, "batch_size": 16, **values})
 
 
+def gan_params(settings: GanSettings, seed: int, device: str = "cpu") -> Params:
+    """What of the parameters the GAN's training reads."""
+    return Params.model_construct(gan=settings, seed=seed, device=device, precision="fp32")
+
+
 def needs_native(source: str, precision: str) -> pytest.MarkDecorator:
     """Skip where the native engine of this C file cannot compute in this precision, as without a C compiler."""
-    reason = native.why_unavailable(source, precision)
-    return pytest.mark.skipif(reason is not None, reason=f"no native engine: {reason}")
+    return pytest.mark.skipif(not native.serves(source, "cpu", precision), reason="no native engine")
 
 
 class Payload:

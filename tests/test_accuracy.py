@@ -1,9 +1,14 @@
 """The test of trained sequence models: what is counted, and on which palindromes."""
 
+from pathlib import Path
+
+import pandas as pd
 import pytest
 import torch
 
-from dlreport.sequence import accuracy, palindromes
+from common import testing
+from dlreport.io import read_csv, write_json, write_tensors
+from dlreport.sequence import palindromes
 from dlreport.sequence.accuracy import evaluate
 from dlreport.sequence.task import Task
 from dlreport.streams import stream
@@ -30,21 +35,21 @@ def repeats_last(task: Task, hidden_dim: int) -> dict[str, torch.Tensor]:
 def test_evaluation_counts_right_answers_of_a_model_that_repeats_its_last_input(settings):
     weights = repeats_last(Task("VanillaRNN", 2), 8)
     perfect = evaluate(Task("VanillaRNN", 2), [weights], settings, seed=1)
-    assert perfect.report_batch == [1.0]
-    assert perfect.large == [1.0]
-    assert perfect.sequences == 10  # every palindrome of length 2
+    assert perfect["test_accuracy_report_batch"].tolist() == [1.0]
+    assert perfect["test_accuracy"].tolist() == [1.0]
+    assert perfect["test_sequences"].tolist() == [10]  # every palindrome of length 2
 
     # Of all 100 palindromes of length 4, abba, the last input b is the answer a in ten.
     tenth = evaluate(Task("VanillaRNN", 4), [weights, weights], settings, seed=1)
-    assert tenth.large == pytest.approx([0.1, 0.1])
+    assert tenth["test_accuracy"].tolist() == pytest.approx([0.1, 0.1])
 
 
 def test_large_lengths_are_tested_on_a_sample_of_their_own_for_each_replicate(settings):
     weights = repeats_last(Task("VanillaRNN", 8), 8)
     result = evaluate(Task("VanillaRNN", 8), [weights, weights], settings, seed=1)
-    assert result.sequences == 1000
-    assert result.large[0] != result.large[1]
-    assert result == evaluate(Task("VanillaRNN", 8), [weights, weights], settings, seed=1)
+    assert result["test_sequences"].tolist() == [1000, 1000]
+    assert result["test_accuracy"][0] != result["test_accuracy"][1]
+    assert result.equals(evaluate(Task("VanillaRNN", 8), [weights, weights], settings, seed=1))
 
 
 def test_test_streams_are_not_the_training_stream(settings):
@@ -53,11 +58,15 @@ def test_test_streams_are_not_the_training_stream(settings):
     assert not any(torch.equal(drawn[i], drawn[j]) for i, j in [(0, 1), (0, 2), (1, 2)])
 
 
-def test_the_table_of_replicates_has_each_accuracy_under_its_name():
+def test_the_table_of_replicates_has_each_accuracy_under_its_name(params, tmp_path, monkeypatch):
     """Solved is who has reached the optimum in training and in the test."""
-    tested = accuracy.TestAccuracy(report_batch=[0.5, 0.6, 1.0], large=[0.995, 0.98, 0.99], sequences=1000)
-    table = tested.table([0.7, 1.0, 0.99])
-    assert table.to_dict("list") == {
+    monkeypatch.chdir(tmp_path)
+    tested = {"test_accuracy": [0.995, 0.98, 0.99], "test_accuracy_report_batch": [0.5, 0.6, 1.0]}
+    monkeypatch.setattr(testing, "evaluate", lambda *_: pd.DataFrame({**tested, "test_sequences": 1000}))
+    write_tensors(Path("models/sequence/LSTM-5.pt"), [])
+    write_json(Path("metrics/sequence/train/LSTM-5.json"), {"train_accuracy_mean": [0.7, 1.0, 0.99]})
+    testing.evaluate_replicates("sequence", "LSTM-5", Task("LSTM", 5), params)
+    assert read_csv(Path("plots/sequence/replicates/LSTM-5.csv")).to_dict("list") == {
         "replicate": [0, 1, 2],
         "train_accuracy_mean": [0.7, 1.0, 0.99],
         "test_accuracy": [0.995, 0.98, 0.99],

@@ -1,4 +1,4 @@
-"""The stage that refuses what would otherwise fail after hours of training."""
+"""The first stage refuses what would otherwise fail after hours of training."""
 
 import shutil
 import subprocess
@@ -16,19 +16,21 @@ ABSENT = [name for name, there in (("cuda", torch.cuda.is_available()), ("mps", 
 
 
 def check(project: Path) -> subprocess.CompletedProcess:
-    return run([sys.executable, str(ROOT / "stages/check_params.py")], project)
+    return run([sys.executable, str(ROOT / "stages/sources.py")], project)
 
 
 @pytest.fixture
 def project(tmp_path) -> Path:
     shutil.copy(ROOT / "params.yaml", tmp_path)
+    for name in ("requirements.txt", "src", "stages", "studies"):
+        (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
 
 def test_the_shipped_parameters_pass(project):
     result = check(project)
     assert (result.returncode, result.stderr) == (0, "")
-    assert (project / "data/params-checked").is_file()
+    assert (project / "sources/prepare_mnist.txt").is_file()
 
 
 def test_a_name_that_is_no_models_is_one_line(project):
@@ -37,7 +39,7 @@ def test_a_name_that_is_no_models_is_one_line(project):
     assert result.returncode == 1
     assert result.stderr.startswith("error: sequence.models: 'ESN' is no model; choose from VanillaRNN, LSTM")
     assert result.stderr.count("\n") == 1
-    assert not (project / "data").exists()
+    assert not (project / "sources").exists()
 
 
 def test_a_bad_parameter_is_one_line_and_leaves_nothing(project):
@@ -46,7 +48,7 @@ def test_a_bad_parameter_is_one_line_and_leaves_nothing(project):
     assert result.returncode == 1
     assert result.stderr.startswith("error: params.yaml: gan.epochs: ")
     assert result.stderr.count("\n") == 1
-    assert not (project / "data").exists()
+    assert not (project / "sources").exists()
 
 
 def test_a_missing_dependency_is_one_line(project):

@@ -19,7 +19,7 @@ from common.training import write_weights
 from dlreport import checkpoint, executor
 from dlreport.checkpoint import Checkpoint, Checkpoints
 from dlreport.errors import Interrupted, UserError
-from dlreport.executor import run_all, run_each
+from dlreport.executor import run_each
 from dlreport.io import tensors_to_bytes
 from dlreport.sequence.task import Task
 from dlreport.sequence.training import train
@@ -45,6 +45,10 @@ def settings(params):
     return params.sequence.model_copy(update={"hidden_dim": 8, "steps": 700, "batch_size": 64, "log_every": 700})
 
 
+def results(*arguments) -> list:
+    return [result for _, result in sorted(run_each(*arguments))]
+
+
 def process_of(item: float, checkpoints: Checkpoints) -> tuple[float, int]:
     """After as many seconds, the item and the process that had it."""
     time.sleep(item)
@@ -63,7 +67,7 @@ def test_results_come_as_the_runs_end(processes):
 
 
 def test_no_item_is_no_run():
-    assert run_all(process_of, [], 2) == []
+    assert results(process_of, [], 2) == []
 
 
 def views(item: int, checkpoints: Checkpoints) -> dict[str, torch.Tensor]:
@@ -74,7 +78,7 @@ def views(item: int, checkpoints: Checkpoints) -> dict[str, torch.Tensor]:
 def test_a_file_of_a_result_has_the_same_bytes_by_any_number_of_processes():
     """Of tensors that are views of one."""
     alone, side_by_side = (
-        [bytes(tensors_to_bytes(result)) for result in run_all(views, range(3), processes)] for processes in (1, 2)
+        [bytes(tensors_to_bytes(result)) for result in results(views, range(3), processes)] for processes in (1, 2)
     )
     assert all(len(content) < 1.1 * 400_000 for content in alone)
     assert side_by_side == alone
@@ -94,9 +98,9 @@ def begun(folder: Path, item: int) -> list[Path]:
 
 
 def test_a_run_whose_process_is_killed_begins_again_and_the_others_do_not(tmp_path, caplog):
-    assert run_all(partial(die, tmp_path, 2), range(3), 2) == [0, 1, 2]
+    assert results(partial(die, tmp_path, 2), range(3), 2, Checkpoints(), "GAN-{}".format) == [0, 1, 2]
     assert [len(begun(tmp_path, item)) for item in range(3)] == [3, 1, 1]
-    assert caplog.messages == ["the process of run 0 was killed; it begins again"] * 2
+    assert caplog.messages == ["the process of run GAN-0 was killed; it begins again"] * 2
 
 
 def test_a_run_that_is_always_killed_is_one_line_after_all_others(tmp_path, monkeypatch):
@@ -138,9 +142,9 @@ def test_a_training_whose_process_is_killed_goes_on_to_the_same_bytes(tmp_path, 
     def train_alone(replicate: int, checkpoints: Checkpoints):
         return train(Task("LSTM", 4), settings, 5, CPU, "fp32", [replicate], checkpoints)
 
-    expected = run_all(train_alone, range(3), 1)
+    expected = results(train_alone, range(3), 1)
     run = partial(train_and_die, settings, tmp_path)
-    found = run_all(run, range(3), 2, Checkpoints(tmp_path / "checkpoints", seconds=0))
+    found = results(run, range(3), 2, Checkpoints(tmp_path / "checkpoints", seconds=0))
     assert content(found) == content(expected)
     assert (tmp_path / "killed").exists()
     assert re.findall("(LSTM-4 replicate .) goes on from step (.*)", capfd.readouterr().err) == [
@@ -162,7 +166,7 @@ def wait_for_stop(folder: Path, item: int, checkpoints: Checkpoints) -> None:
 
 def test_an_error_of_a_run_ends_the_others_and_is_the_callers(tmp_path):
     with pytest.raises(UserError, match="the loss is nan") as caught:
-        run_all(partial(wait_for_stop, tmp_path), [2, 3, 1, 4], 3)
+        results(partial(wait_for_stop, tmp_path), [2, 3, 1, 4], 3)
     assert str(caught.value) == "the loss is nan"
     assert "in wait_for_stop" in caught.value.__notes__[0]  # where in the worker
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2 begun", "2 stopped", "3 begun", "3 stopped"]
@@ -171,11 +175,11 @@ def test_an_error_of_a_run_ends_the_others_and_is_the_callers(tmp_path):
 def test_a_signal_stops_all_when_they_have_saved(tmp_path, monkeypatch):
     signals = []
     monkeypatch.setattr(checkpoint, "_asked_to_stop", signals)
-    results = run_each(partial(wait_for_stop, tmp_path), [2, 3, 0, 4], 3)
-    assert next(results) == (2, None)
+    ends = run_each(partial(wait_for_stop, tmp_path), [2, 3, 0, 4], 3)
+    assert next(ends) == (2, None)
     signals.append(signal.SIGINT)
     with pytest.raises(Interrupted, match=r"[23] is saved") as caught:
-        list(results)
+        list(ends)
     assert caught.value.number == signal.SIGINT  # the workers' was another
     assert {"2 stopped", "3 stopped"} <= {path.name for path in tmp_path.iterdir()}
 
@@ -184,7 +188,7 @@ def test_without_ray_a_cluster_is_one_line(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"^RAY_ADDRESS is set, but ray is not installed; install requirements-ray.txt"):
-        run_all(process_of, [0.0], 1)
+        results(process_of, [0.0], 1)
 
 
 @needs_ray
@@ -192,7 +196,7 @@ def test_without_ray_a_cluster_is_one_line(monkeypatch):
 def test_a_cluster_that_is_not_there_is_one_line(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(UserError, match=r"^Ray at 127.0.0.1:1 does not answer as it should: .*refused$"):
-        run_all(process_of, [0.0], 1)
+        results(process_of, [0.0], 1)
 
 
 @pytest.fixture(scope="module")
@@ -212,12 +216,12 @@ def outputs(project: Path) -> dict[str, bytes]:
     found = {str(path.relative_to(project)): path.read_bytes() for path in paths}
     for path in paths:
         path.unlink()
-    assert not list(project.glob(".checkpoints/LSTM-5/*"))
+    assert not list(project.glob(".checkpoints/sequence-LSTM-5/*"))
     return found
 
 
 def both_saved(project: Path) -> bool:
-    return len(list(project.glob(".checkpoints/LSTM-5/*/*.pt"))) == 2
+    return len(list(project.glob(".checkpoints/sequence-LSTM-5/*/*.pt"))) == 2
 
 
 @needs_native("sequence.c", "fp32")  # autograd's is one process for all replicates

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from matplotlib.colors import same_color, to_hex
 
 import made_up
@@ -205,13 +206,15 @@ def test_the_gans_quality_figure_has_the_distance_on_the_left_and_shares_on_the_
     }
 
 
-def test_an_image_grid_shows_the_pixels_in_grey_over_its_labels():
-    pixels = np.linspace(0, 1, 12).reshape(3, 4)
-    (axes,) = gan_figures.image_grid(pixels, "title", ["left", "right"]).axes
+def test_an_image_grid_normalises_all_images_together_and_shows_them_in_grey_over_its_labels():
+    images = torch.stack([torch.full((1, 28, 28), value) for value in (-0.5, 0.0, 0.5)])
+    (axes,) = gan_figures.image_grid(images, "title", 3, ["left", "middle", "right"]).axes
     (image,) = axes.get_images()
-    assert np.array_equal(image.get_array(), pixels)
+    pixels = image.get_array()
+    assert pixels.shape == (32, 92)
+    assert [pixels[16, 16 + 30 * k] for k in range(3)] == pytest.approx([0, 0.5, 1], abs=1e-4)
     assert image.get_clim() == (0, 1)
     assert image.get_cmap().name == "gray"
     assert axes.get_title() == "title"
-    assert axes.get_xticks().tolist() == [1, 3]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["left", "right"]
+    assert axes.get_xticks().tolist() == pytest.approx([92 / 6, 92 / 2, 92 * 5 / 6])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["left", "middle", "right"]

@@ -85,7 +85,7 @@ def long(tmp_path_factory) -> dict[str, bytes]:
 
 def test_finished_runs_are_not_run_again(tiny, tmp_path):
     assert "8 runs, 0 of them kept from before" in tiny[1]
-    assert " 8 of 8, " in tiny[1]
+    assert " 8 of 8: " in tiny[1]
     before = results(tiny[0])
     runs = pd.read_csv(tiny[0] / grid.HERE / "runs.csv")
     assert len(runs) == 8

@@ -161,6 +161,5 @@ def test_normalise_maps_bytes_to_minus_one_to_one():
 
 
 def test_layer_table_adds_up_to_the_parameter_counts():
-    networks = {"generator": Generator(100, torch.Generator()), "discriminator": Discriminator(torch.Generator())}
-    table = pd.DataFrame(layer_table(networks))
+    table = pd.DataFrame(layer_table(latent_dim=100))
     assert table.groupby("network")["parameters"].sum().to_dict() == {"generator": 1510032, "discriminator": 533505}

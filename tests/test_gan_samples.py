@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dlreport.gan.networks import Generator
-from dlreport.gan.samples import generate, grid_latents, line_latents, spherical, straight, tile
+from dlreport.gan.samples import generate, grid_latents, line_latents, spherical, straight
 from dlreport.gan.walk import step_shares
 from helpers import seeded
 
@@ -27,13 +27,6 @@ def test_generate_is_in_eval_mode():
     assert together.shape == (5, 1, 28, 28)
     alone = torch.cat([generate(generator.state_dict(), z[None]) for z in latents])
     torch.testing.assert_close(together, alone)  # in train mode BatchNorm would mix the batch (and refuse one image)
-
-
-def test_tile_normalises_all_images_together():
-    images = torch.stack([torch.full((1, 28, 28), value) for value in (-0.5, 0.0, 0.5)])
-    picture = tile(images, columns=3)
-    assert picture.shape == (32, 92)
-    assert [picture[16, 16 + 30 * k].item() for k in range(3)] == pytest.approx([0, 0.5, 1], abs=1e-4)
 
 
 def test_step_shares():

@@ -15,7 +15,7 @@ from dlreport.gan.images import normalise
 from dlreport.gan.networks import Discriminator, Generator
 from dlreport.gan.training import GanRun, train_gan, train_replicates
 from dlreport.streams import stream
-from helpers import tiny_gan
+from helpers import gan_params, tiny_gan
 
 SEED = 11
 
@@ -26,7 +26,7 @@ def tiny(params) -> GanSettings:
 
 
 def train(pixels, settings, seed=SEED, replicate=0) -> GanRun:
-    return train_gan(pixels, settings, seed, "cpu", "fp32", 1, replicate)
+    return train_gan(pixels, gan_params(settings, seed), 1, replicate)
 
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
@@ -74,7 +74,7 @@ def test_a_replicate_is_the_run_of_a_later_seed(digits, tiny):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_replicates_are_trained_in_their_order_in_one_process_or_two(digits, tiny, workers):
     settings = tiny.model_copy(update={"replicates": 2, "epochs": 1})
-    runs = train_replicates(digits[:20], settings, SEED, "cpu", "fp32", workers)
+    runs = train_replicates(digits[:20], gan_params(settings, SEED), workers)
     assert len(runs) == 2
     for replicate, run in enumerate(runs):
         alone = train(digits[:20], settings, replicate=replicate)

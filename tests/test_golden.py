@@ -7,7 +7,7 @@ from dlreport.gan.training import train_gan
 from dlreport.native.sequence import SOURCE
 from dlreport.sequence.task import Task
 from dlreport.sequence.training import train_replicates
-from helpers import needs_native
+from helpers import gan_params, needs_native
 
 SEQUENCE = {
     "VanillaRNN-5": [16.715, 9.7121, 9.6222, 8.2228, 6.7076],
@@ -30,5 +30,5 @@ def test_first_losses_of_a_sequence_model(params, task):
 
 def test_first_losses_of_the_gan(params, digits):
     settings = params.gan.model_copy(update={"epochs": 3})
-    losses = train_gan(digits, settings, params.seed, "cpu", "fp32", threads=1, replicate=0).losses
+    losses = train_gan(digits, gan_params(settings, params.seed), threads=1, replicate=0).losses
     assert [*losses["discriminator"], *losses["generator"]] == pytest.approx(GAN, rel=1e-3)

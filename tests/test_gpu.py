@@ -9,7 +9,7 @@ from dlreport.gan.training import train_gan
 from dlreport.sequence.models import MODELS
 from dlreport.sequence.task import Task
 from dlreport.sequence.training import train_replicates
-from helpers import seeded
+from helpers import gan_params, seeded
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
 
@@ -30,7 +30,8 @@ def test_sequences_train_on_cuda_as_on_the_cpu(params, model, mode, optimizer):
 
 def test_the_gan_trains_on_cuda_as_on_the_cpu(params, digits):
     settings = params.gan.model_copy(update={"latent_dim": 8, "epochs": 3, "batch_size": 32})
-    runs = [train_gan(digits[:200], settings, 1, device, "fp32", threads=1, replicate=0) for device in ("cpu", "cuda")]
+    both = (gan_params(settings, 1, device) for device in ("cpu", "cuda"))
+    runs = [train_gan(digits[:200], each, threads=1, replicate=0) for each in both]
     for name, losses in runs[0].losses.items():
         assert runs[1].losses[name] == pytest.approx(losses, rel=1e-2)
     for name, _ in Generator(8, seeded()).named_buffers():

@@ -12,9 +12,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from dlreport.errors import UserError
 from dlreport.sequence.initialisation import reinitialise
-from dlreport.sequence.loss import accuracy, cross_entropy
 from dlreport.sequence.models import MODELS, check_names, model_class
-from dlreport.sequence.models.base import SequenceModel
+from dlreport.sequence.models.base import SequenceModel, accuracy, cross_entropy
 from helpers import seeded, small_model
 
 SIZES = [(1, 1), (1, 6), (3, 1), (2, 2), (5, 9), (32, 19)]  # batch, time steps

@@ -16,22 +16,17 @@ import scratch
 from dlreport.io import read_yaml
 from helpers import DVC, dvc, git, run, stages_run
 
-APPENDIX = '<object type="text/html" data="../manifest/index.html"'  # a page that changes with every run
-GAN_STAGES = (
-    *("train_gan", "sample_gan", "interpolate_gan", "describe_gan", "evaluate_gan", "draw_gan_quality"),
-    "export_generator",
-)
-COLLECTORS = ("compare_sequences", "compare_gradients", "check_claims", "report")
+GAN_STAGES = ("train_gan", "sample_gan", "interpolate_gan", "evaluate_gan", "describe_gan")
+COLLECTORS = ("compare_sequences", "check_claims", "report")
 
 
 def sequence_stages(length: int) -> set[str]:
-    stages = product(("train_sequence", "evaluate_sequence", "trace_gradients"), ("VanillaRNN", "LSTM"))
+    stages = product(("train_sequence", "evaluate_sequence"), ("VanillaRNN", "LSTM"))
     return {f"{stage}@{model}-{length}" for stage, model in stages}
 
 
 def ablation_stages() -> set[str]:
-    stages = product(("train_ablation", "evaluate_ablation"), ("as_reported", "all_changed"))
-    return {f"{stage}@{variant}-5" for stage, variant in stages}
+    return {f"train_ablation@{variant}-5" for variant in ("as_reported", "all_changed")}
 
 
 def repro(project: Path) -> list[str]:
@@ -44,10 +39,10 @@ def project(serial, tmp_path_factory) -> Path:
     """A tiny copy after its first `dvc repro`. The tests below are in order: each leaves it up to date."""
     made, output = serial
     ran = stages_run(output)
-    assert ran[:2] == ["sources", "check_params"]
+    assert ran[0] == "sources"
     assert ran[-1] == "report"
     assert set(ran) == {
-        *("sources", "check_params", "prepare_mnist", "train_classifier"),
+        *("sources", "prepare_mnist", "train_classifier"),
         *(*GAN_STAGES, *COLLECTORS, *sequence_stages(5)),
         *("train_longer", "evaluate_longer", "compare_ablation"),
         *ablation_stages(),
@@ -151,21 +146,18 @@ def test_the_reports_pictures_exist_and_are_inside_the_page(project, report):
     page = (project / "report/index.html").read_text()
     assert page.count('src="data:image/png;base64,') == len(sources)
     assert "<math" in page
-    assert not re.search(r"""(src|href|data)=["']?(https?:|//|\.\.)|url\(|@import""", page.replace(APPENDIX, ""))
-    assert page.count(APPENDIX) == 1
+    assert not re.search(r"""(src|href|data)=["']?(https?:|//|\.\.)|url\(|@import""", page)
 
 
 def test_every_stage_but_the_last_is_in_the_manifest(project, report):
     table = (project / "manifest/README.md").read_text()
-    page = (project / "manifest/index.html").read_text()
     entries = {path.stem: json.loads(path.read_text()) for path in (project / "manifest").glob("*.json")}
-    assert {"sources", "check_params", "train_gan", "train_sequence@LSTM-5", "report"} < entries.keys()
+    assert {"sources", "train_gan", "train_sequence@LSTM-5", "report"} < entries.keys()
     head = git(project, "rev-parse", "HEAD").strip()
     for name, entry in entries.items():
         assert (entry["commit"], entry["code_changed_since_commit"]) == (head, False)
         if name != "report":
-            for place in (table, page):
-                assert name in place
+            assert name in table
     training = entries["train_gan"]
     assert training["seconds"] > 0.1
     version = importlib.metadata.version("torch")
@@ -182,14 +174,14 @@ def test_a_second_repro_runs_nothing(project):
 def test_another_number_of_gan_epochs_reruns_no_sequence_stage(project):
     scratch.set_params(project, {"gan.epochs": 2})
     ran = repro(project)
-    assert set(ran) == {"check_params", "check_claims", "report", *GAN_STAGES}
+    assert set(ran) == {"sources", "check_claims", "report", *GAN_STAGES}
     assert "2 epochs of Adam" in (project / "report/report.md").read_text()
 
 
 def test_a_new_length_trains_that_length_alone(project):
     scratch.set_params(project, {"sequence.lengths": [5, 4]})
     ran = repro(project)
-    assert set(ran) == {"check_params", *COLLECTORS, *sequence_stages(4)}
+    assert set(ran) == {"sources", *COLLECTORS, *sequence_stages(4)}
     report = (project / "report/report.md").read_text()
     assert "### Length 4" in report
     assert report.index("### Length 4") < report.index("### Length 5")
@@ -197,7 +189,7 @@ def test_a_new_length_trains_that_length_alone(project):
 
 def test_a_removed_length_leaves_the_tables(project):
     scratch.set_params(project, {"sequence.lengths": [4]})
-    assert set(repro(project)) == {"check_params", *COLLECTORS}
+    assert set(repro(project)) == {"sources", *COLLECTORS}
     assert (project / "metrics/sequence/LSTM-5.json").exists()
     assert set(pd.read_csv(project / "plots/sequence/curves.csv")["length"]) == {4}
     assert "Length 5" not in (project / "report/report.md").read_text()
@@ -209,4 +201,4 @@ def test_a_bad_parameter_ends_it_before_any_work(project):
     scratch.set_params(project, {"sequence.lengths": [4]})
     assert result.returncode != 0
     assert "error: params.yaml: sequence.lengths.1: " in result.stderr
-    assert stages_run(result.stdout) == ["check_params"]
+    assert stages_run(result.stdout) == ["sources"]

@@ -129,8 +129,8 @@ def test_two_samples_of_one_set_cannot_be_told_apart_and_noise_can(params, mnist
         update={"quality": quality, "classifier": params.classifier.model_copy(update={"batch_size": 32})}
     )
     noise = torch.rand(192, 1, 28, 28, generator=seeded()) * 2 - 1
-    same = two_sample(images[:192], images[192:], small, "same")
-    other = two_sample(images[:192], noise, small, "noise")
+    same = [*two_sample(images[:192], images[192:], small, "same").values()]
+    other = [*two_sample(images[:192], noise, small, "noise").values()]
     for accuracy, *interval in (same, other):
         right = accuracy * 192  # of the two halves that were held back
         assert right == pytest.approx(round(right))
@@ -142,7 +142,7 @@ def test_two_samples_of_one_set_cannot_be_told_apart_and_noise_can(params, mnist
 def test_the_test_images_themselves_are_perfect_and_one_digit_alone_is_not(params, mnist, settings):
     model = train(mnist, settings, epochs=4)
     test, split = as_images(mnist["test"]["images"]), mnist["train"]
-    real = Reference.build(test, mnist["test"]["labels"], as_images(split["images"]), split["labels"], model)
+    real = Reference.build(mnist["test"], split, model)
     quality = params.quality.model_copy(update={"confident": 0.5})
     same = quick_measures(read(model, test), real, quality)
     assert same["fid"] == pytest.approx(0, abs=1e-3)
@@ -159,7 +159,7 @@ def test_copies_of_training_images_are_memorised_and_test_images_are_not(mnist, 
     """A hundredth, which sets the limit, is less than one image here: of a digit's test images at most one is below."""
     model = train(mnist, settings, epochs=4)
     test, digits = (as_images(mnist[split]["images"]) for split in ("test", "train"))
-    real = Reference.build(test, mnist["test"]["labels"], digits, mnist["train"]["labels"], model)
+    real = Reference.build(mnist["test"], mnist["train"], model)
     share, _ = memorised(read(model, test), real)
     assert share < 0.15
     copies = read(model, digits[:50] * 0.99)

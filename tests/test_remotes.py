@@ -90,22 +90,22 @@ def test_a_clone_with_another_comment_derives_its_sources_and_needs_no_data(clon
 def test_only_what_a_changed_stage_needs_is_downloaded_and_run(clone):
     scratch.set_params(clone, {"gan.grid_images": 16})
     ran = stages_run(dvc(clone, "repro", "--pull", "--allow-missing"))
-    assert set(ran) == {"check_params", "sample_gan", "report"}
+    assert set(ran) == {"sources", "sample_gan", "report"}
     assert {path.partition("/0/")[0].partition("/1/")[0] for path in fetched(clone)} == {"models/gan"}
 
 
 def test_another_test_downloads_the_sequence_models_and_trains_nothing(clone):
     scratch.set_params(clone, {"sequence.test.report_sequences": 64})
     ran = stages_run(dvc(clone, "repro", "--pull", "--allow-missing"))
-    evaluations = {"evaluate_sequence", "evaluate_longer", "evaluate_ablation", "compare_sequences", "compare_ablation"}
-    assert {name.partition("@")[0] for name in ran} == {"check_params", *evaluations, "check_claims", "report"}
-    assert not [path for path in fetched(clone) if "gan" in path or "mnist" in path or "halfway" in path]
+    evaluations = {"evaluate_sequence", "evaluate_longer", "compare_sequences", "compare_ablation"}
+    assert {name.partition("@")[0] for name in ran} == {"sources", *evaluations, "check_claims", "report"}
+    assert not [path for path in fetched(clone) if "gan" in path or "mnist" in path]
 
 
 def test_an_experiment_with_the_gan_downloads_the_generator_and_trains_nothing(clone):
     settings = ("-S", "gan.interpolation_points=5")
     ran = stages_run(dvc(clone, "exp", "run", "--pull", "--allow-missing", *settings))
-    assert set(ran) == {"check_params", "interpolate_gan", "check_claims", "report"}
+    assert set(ran) == {"sources", "interpolate_gan", "check_claims", "report"}
     assert {"models/classifier.pt", "models/gan/0/generator.pt"} <= fetched(clone)
     assert not [path for path in fetched(clone) if "sequence" in path or "mnist" in path]
 

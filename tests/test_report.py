@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from jinja2 import UndefinedError
@@ -37,7 +36,7 @@ def test_every_place_follows_the_verdict(params, how, verdict):
     statements = how(evidence.as_claimed(params)).check()
     verdicts = Counter(one.outcome.verdict for one in statements if one.claim not in (0, OURS))
     assert verdicts.most_common(1)[0][0] == verdict
-    context = build(params, replace(made_up.results(), claims=table(statements)))
+    context = build(params, {**made_up.results(), "claims": table(statements)})
     report, findings = markdown(context), markdown(context, "findings.md.j2")
     for one in statements:
         found = one.outcome.verdict

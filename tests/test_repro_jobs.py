@@ -20,7 +20,7 @@ TOOL = scratch.ROOT / "tools/repro.py"
 # A pipeline of the same shape whose stages take no time. Each does what stage.sh says; DVC gives it its name.
 STAGES = """
 stages:
-  check_params: {cmd: sh stage.sh checked, deps: [params.yaml], outs: [checked]}
+  sources: {cmd: sh stage.sh checked, deps: [params.yaml], outs: [checked]}
   prepare_mnist: {cmd: sh stage.sh mnist, deps: [checked], outs: [mnist]}
   train_gan: {cmd: sh stage.sh gan, deps: [mnist], outs: [gan]}
   train_sequence:
@@ -81,7 +81,7 @@ def test_the_whole_pipeline_ends_in_the_results_of_a_serial_run(serial, tmp_path
     scratch.make(project)
     result = repro(project, "--jobs", "2")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert ran(result)[:4] == ["sources", "check_params", "prepare_mnist", "train_gan"]
+    assert ran(result)[:4] == ["sources", "prepare_mnist", "train_gan"]
     assert re.search(r"^train_sequence@LSTM-5 \| .+ step 59 ", result.stderr, flags=re.MULTILINE)
     contents = scratch.contents(project)
     found = parsed(contents)
@@ -116,13 +116,13 @@ def test_a_failure_stops_only_what_depends_on_it(project):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_every_process_in_one_line(project, number):
-    process, pid = start(command("--jobs", "2"), project, SLOW="check_params", BROKEN="-"), project / "pid"
+    process, pid = start(command("--jobs", "2"), project, SLOW="sources", BROKEN="-"), project / "pid"
     wait_until(lambda: pid.is_file() and pid.read_text(), seconds=60)
     process.send_signal(number)
     lines = process.communicate(timeout=60)[1].splitlines()
     assert process.returncode == 128 + number
     assert lines == [
-        "check_params | workers: 1",
+        "sources | workers: 1",
         "error: interrupted; run it again to go on from the stages that are done",
     ]
     with pytest.raises(ProcessLookupError):
@@ -170,7 +170,7 @@ def test_longest_way_first_and_slots_kept_for_the_gan(monkeypatch, tmp_path):
     time_stages(project, dict.fromkeys(new_pipeline(jobs=2).stages, 1) | long)
 
     two = new_pipeline(jobs=2)
-    first = ["sources", "check_params", "prepare_mnist", "train_gan"]
+    first = ["sources", "prepare_mnist", "train_gan"]
     others = [*lstm[3:], rnn[0], "train_longer", "evaluate_gan", *rnn[1:]]
     expected = [*first, *lstm[:3], "train_classifier", *others]  # this one because evaluate_gan waits for it
     assert two.waiting[: len(expected)] == expected

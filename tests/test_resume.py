@@ -17,7 +17,7 @@ from dlreport.native import sequence as native_sequence
 from dlreport.sequence.models import MODELS
 from dlreport.sequence.task import Task
 from dlreport.sequence.training import is_native, train_replicates
-from helpers import needs_native, tiny_gan
+from helpers import gan_params, needs_native, tiny_gan
 
 
 class Killed(BaseException):
@@ -90,7 +90,7 @@ def test_a_killed_sequence_training_ends_in_the_same_bits(tmp_path, sequence, en
 @pytest.mark.parametrize("saves", [1, 2, 4, 9, 13])  # of three an epoch, and one for each kept generator
 def test_a_killed_gan_ends_in_the_same_bits(tmp_path, digits, gan, engine, kill_after, saves):
     def train(checkpoints: Checkpoints):
-        run = train_gan(digits[:40], gan, 5, "cpu", "fp32", 1, 0, checkpoints)
+        run = train_gan(digits[:40], gan_params(gan, 5), 1, 0, checkpoints)
         networks = {name: getattr(run, name) for name in ("generator", "discriminator", "average")}
         return {**run.snapshots, **networks}, run.losses
 
@@ -106,7 +106,7 @@ def test_a_killed_gan_ends_in_the_same_bits(tmp_path, digits, gan, engine, kill_
 
 def test_a_gan_whose_kept_generator_is_lost_starts_again(tmp_path, digits, gan, kill_after, caplog):
     def train(checkpoints: Checkpoints):
-        return train_gan(digits[:40], gan, 5, "cpu", "fp32", 1, 0, checkpoints).losses
+        return train_gan(digits[:40], gan_params(gan, 5), 1, 0, checkpoints).losses
 
     kill_after(8)
     with pytest.raises(Killed):

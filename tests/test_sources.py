@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-import common.sources
 import frontier
 import sources
 from dlreport.errors import UserError
@@ -43,7 +42,7 @@ def tree(repository, tmp_path, monkeypatch) -> Path:
     (tmp_path / "studies/frontier/params.yaml").write_text("models: [VanillaRNN, LSTM]\n")
     (tmp_path / "params.yaml").write_text("sequence: {models: [VanillaRNN, LSTM]}\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(common.sources, "packages_distributions", installed)
+    monkeypatch.setattr(sources, "packages_distributions", installed)
     return tmp_path
 
 
@@ -65,8 +64,8 @@ def changed(before: dict[Path, str]) -> set[str]:
 
 def of_mnist() -> str:
     """The text of one stage's file."""
-    pins = common.sources.pinned(Path("requirements.txt"))
-    (text,) = common.sources.Sources(Path("stages"), [], pins).of(Path("stages/prepare_mnist.py")).values()
+    pins = sources.pinned(Path("requirements.txt"))
+    (text,) = sources.Sources(Path("stages"), [], pins).of(Path("stages/prepare_mnist.py")).values()
     return text
 
 
@@ -112,7 +111,7 @@ def test_no_comment_docstring_or_blank_line_changes_a_file(tree):
     ],
 )
 def test_python_that_means_another_thing_is_told_apart(tree, one, other):
-    assert common.sources.read(Path("a.py"), one.encode())[0] != common.sources.read(Path("a.py"), other.encode())[0]
+    assert sources.read(Path("a.py"), one.encode())[0] != sources.read(Path("a.py"), other.encode())[0]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +126,7 @@ def test_python_that_means_another_thing_is_told_apart(tree, one, other):
     ],
 )
 def test_c_that_means_another_thing_is_told_apart(tree, one, other):
-    assert common.sources.read(Path("a.c"), one.encode())[0] != common.sources.read(Path("a.c"), other.encode())[0]
+    assert sources.read(Path("a.c"), one.encode())[0] != sources.read(Path("a.c"), other.encode())[0]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +209,7 @@ def test_another_model_is_nobody_elses_dependency(tree, monkeypatch):
     assert changed(before) == set()
 
     (tree / "params.yaml").write_text("sequence: {models: [VanillaRNN, LSTM, Other, Nobody, [no, model]]}\n")
-    names = ("check_params", "compare_sequences", "evaluate_sequence", "report", "trace_gradients", "train_sequence")
+    names = ("compare_sequences", "evaluate_sequence", "report", "train_sequence")
     assert changed(before) == {f"sources/{name}/Other.txt" for name in names}
     text = sources.derive()[Path("sources/train_sequence/Other.txt")]
     assert "models/other.py" in text
@@ -284,14 +283,11 @@ if stage and folder:
 
 # Of what a stage's file lists, what that stage does not load at these settings, and why.
 NOT_LOADED = {
-    "check_params": {"src/dlreport/runtime.py"},  # it is loaded for another device or precision than these
     "studies/frontier/dvc.yaml:draw": {  # it reads the study's settings by grid.py, which can train: this does not
         *(f"src/dlreport/native/{name}" for name in ("sequence.c", "cell.h", "common.h")),
         *(f"src/dlreport/sequence/models/{name}.py" for name in ("vanilla_rnn", "lstm")),
     },
 }
-# What a stage opens undeclared, and why.
-UNDECLARED = {"draw_gan_quality": {"params.yaml"}}  # for the manifest alone, which says on what device a stage ran
 
 
 class Traced:
@@ -367,7 +363,7 @@ def test_a_stages_file_lists_what_the_stage_loads(traced):
 @needs_native("sequence.c", "fp32")
 def test_a_change_changes_the_files_of_the_stages_that_load_it(traced, monkeypatch):
     monkeypatch.chdir(traced.project)
-    monkeypatch.setattr(common.sources, "packages_distributions", installed)
+    monkeypatch.setattr(sources, "packages_distributions", installed)
     before = sources.derive()
     files = {name: {str(path.relative_to(traced.project)) for path in traced.sources(name)} for name in traced.stages}
     loaded = {name: traced.loaded(name) | NOT_LOADED.get(name, set()) for name in of_pipeline(traced)}
@@ -387,7 +383,7 @@ def test_the_data_that_a_stage_opens_are_declared(traced):
         opened = {path for path in map(Path, traced.seen[name, "opened"]) if str(path).startswith(DATA)}
         data = {path for path in opened if not str(path).startswith(CODE)}
         unknown = {str(path) for path in data if not {path, *path.parents} & known}
-        assert (unknown, name) == (UNDECLARED.get(name, set()), name)
+        assert (unknown, name) == (set(), name)
         assert data or name == "sources"
 
 

@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from dlreport.sequence import palindromes
-from dlreport.sequence.loss import cross_entropy
 from dlreport.sequence.models import MODELS, model_class
-from dlreport.sequence.models.base import SequenceModel
+from dlreport.sequence.models.base import SequenceModel, cross_entropy
 from dlreport.sequence.tracing import gate_control, reach, trace
 from helpers import seeded, small_model
 

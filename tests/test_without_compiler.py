@@ -13,8 +13,10 @@ STAGE = ("--model", "LSTM", "--length", "3")
 
 @pytest.mark.parametrize(("compiler", "reason"), [("no-such-cc", "no C compiler"), ("false", "false failed")])
 def test_a_missing_or_broken_compiler_is_a_reason_not_an_error(repository, compiler, reason):
-    script = 'from dlreport import native; print(native.why_unavailable("sequence.c", "fp32"))'
-    assert output_of([sys.executable, "-c", script], repository, CC=compiler).startswith(reason)
+    script = 'from dlreport import native; print(native.serves("sequence.c", "cpu", "fp32"))'
+    result = run([sys.executable, "-c", script], repository, CC=compiler)
+    assert (result.returncode, result.stdout) == (0, "False\n")
+    assert result.stderr.startswith(reason)
 
 
 def test_a_sequence_model_learns_and_is_tested_without_a_compiler(tmp_path):

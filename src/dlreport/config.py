@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from dlreport.errors import UserError
 from dlreport.io import read_yaml
@@ -32,6 +32,18 @@ class Section(BaseModel):
 Schema = TypeVar("Schema", bound=Section)
 
 
+class TrainingSection(Section):
+    """Has `steps` and, after them, `average_from`, the step from which on accuracy is averaged."""
+
+    @field_validator("average_from", check_fields=False)
+    @classmethod
+    def _leave_steps_to_average(cls, value: int, info: ValidationInfo) -> int:
+        # The last step is left out of the mean, so one step must remain before it.
+        if "steps" in info.data and value >= info.data["steps"] - 1:
+            raise ValueError(f"must be below steps - 1 ({info.data['steps'] - 1})")
+        return value
+
+
 class Clip(Section):
     """Gradient-norm clipping of the sequence models.
 
@@ -52,19 +64,13 @@ class SequenceTestSettings(Section):
     confidence: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 
-def _leave_steps_to_average(section: str, steps: int, average_from: int) -> None:
-    # The last step is left out of the mean, so one step must remain before it.
-    if average_from >= steps - 1:
-        raise ValueError(f"{section}.average_from ({average_from}) must be below {section}.steps - 1 ({steps - 1})")
-
-
 Length = Annotated[int, Field(ge=2, le=1000)]
 Lengths = Annotated[list[Length], Field(min_length=1), AfterValidator(unique)]
 Steps = Annotated[int, Field(ge=2, le=10**9)]
 Replicates = Annotated[int, Field(ge=1, le=1000)]
 
 
-class SequenceSettings(Section):
+class SequenceSettings(TrainingSection):
     models: Annotated[list[ModelName], Field(min_length=1), AfterValidator(unique)]
     lengths: Lengths
     replicates: Replicates
@@ -80,23 +86,13 @@ class SequenceSettings(Section):
     curve_points: PositiveInt
     test: SequenceTestSettings
 
-    @model_validator(mode="after")
-    def _average_has_steps(self) -> "SequenceSettings":
-        _leave_steps_to_average("sequence", self.steps, self.average_from)
-        return self
 
-
-class LongerSettings(Section):
+class LongerSettings(TrainingSection):
     """The VanillaRNN's training of claim 2, otherwise as `sequence` says."""
 
     length: Length
     steps: Steps
     average_from: Annotated[int, Field(ge=0)]
-
-    @model_validator(mode="after")
-    def _average_has_steps(self) -> "LongerSettings":
-        _leave_steps_to_average("longer", self.steps, self.average_from)
-        return self
 
 
 class GradientsSettings(Section):
@@ -113,7 +109,7 @@ class Change(Section):
     clip: Clip = None
 
 
-class AblationSettings(Section):
+class AblationSettings(TrainingSection):
     """The VanillaRNN with one thing changed at a time, otherwise as `sequence` says."""
 
     lengths: Lengths
@@ -123,12 +119,12 @@ class AblationSettings(Section):
     variants: Annotated[list[str], Field(min_length=1), AfterValidator(unique)]
     changes: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], Change]
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "AblationSettings":
-        _leave_steps_to_average("ablation", self.steps, self.average_from)
-        if unknown := set(self.variants) - self.changes.keys():
-            raise ValueError(f"ablation.variants names {sorted(unknown)[0]!r}, which ablation.changes does not define")
-        return self
+    @field_validator("changes")
+    @classmethod
+    def _define_variants(cls, changes: dict[str, Change], info: ValidationInfo) -> dict[str, Change]:
+        if unknown := set(info.data.get("variants", ())) - changes.keys():
+            raise ValueError(f"{sorted(unknown)[0]!r} of ablation.variants is not defined here")
+        return changes
 
 
 class Average(Section):

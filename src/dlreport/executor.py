@@ -5,13 +5,10 @@ killed begins again, from its last checkpoint if it has any. Checkpoints stay wi
 cluster every run reads and writes them through it.
 """
 
-import importlib
 import io
 import logging
 import multiprocessing
 import os
-import pickle
-import re
 import signal
 import socket
 import sys
@@ -19,8 +16,7 @@ import threading
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import replace
+from contextlib import closing, contextmanager, nullcontext, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -31,35 +27,48 @@ from dlreport.checkpoint import NO_CHECKPOINTS, Checkpoints, Disk, asked_to_stop
 from dlreport.errors import Interrupted, UserError
 from dlreport.io import tensors_to_bytes
 from dlreport.progress import log, start_logging
-from dlreport.runtime import workers
+from dlreport.runtime import workers as cores
 
 RETRIES = 5  # of a run whose process or machine dies
 KEPT = "what is finished and each run's last checkpoint are kept; run it again"
+KILLED = Interrupted(signal.SIGKILL, KEPT)
 Run = Callable[[Any, Checkpoints], Any]  # a function of a module, since its name is what goes to another process
+Ends = Iterator[tuple[int, Any, Exception | None]]  # of runs: the item's index, and the result or the error
 
 
 def run_each(
-    run: Run, items: Sequence[Any], processes: int, checkpoints: Checkpoints = NO_CHECKPOINTS
+    run: Run, items: Sequence[Any], processes: int, checkpoints: Checkpoints = NO_CHECKPOINTS, name: Callable = str
 ) -> Iterator[tuple[int, Any]]:
     """Call `run(item, checkpoints)` for each item; yield its index and result as the runs end.
 
-    The first items start first. With one process all run in this one; a cluster takes as many as it has processors. An
-    error that a run raises is raised here and ends the others. Raises UserError when all others have ended if a run's
-    process died RETRIES + 1 times, and Interrupted when all have ended after a signal.
+    The first items start first; `sorted` puts the results in the items' order. Messages call a run `name(item)`.
+    With one process all run in this one; a cluster takes as many as it has processors.
+
+    An error that a run raises is raised here and ends the others. Raises UserError when all others have ended if a
+    run's process died RETRIES + 1 times, and Interrupted when all have ended after a signal.
     """
+    names, lost = [name(item) for item in items], []
     if os.environ.get("RAY_ADDRESS"):
-        yield from _on_ray(run, items, checkpoints)
+        ends = _on_ray(run, items, names, checkpoints)
     elif processes == 1:
-        for index, item in enumerate(items):
-            yield index, run(item, checkpoints)
+        ends = ((index, run(item, checkpoints), None) for index, item in enumerate(items))
     else:
-        yield from _in_processes(run, items, processes, checkpoints)
+        ends = _in_processes(run, items, names, processes, checkpoints)
+    with closing(ends):
+        for index, result, error in ends:
+            if isinstance(error, Interrupted):
+                lost.append(names[index])
+            elif error:
+                raise error
+            else:
+                yield index, result
+    _raise_lost(lost)
 
 
-def run_all(run: Run, items: Sequence[Any], processes: int, checkpoints: Checkpoints = NO_CHECKPOINTS) -> list[Any]:
-    """The results of `run_each` in the order of the items."""
-    results = dict(run_each(run, items, processes, checkpoints))
-    return [results[index] for index in range(len(items))]
+def _raise_lost(lost: list[Any]) -> None:
+    if lost:
+        some = ", ".join(map(str, lost[:3])) + ", ..." * (len(lost) > 3)
+        raise UserError(f"run {some}: its process was killed {RETRIES + 1} times, as for want of memory; {KEPT}")
 
 
 def _answer(run: Run, item: Any, checkpoints: Checkpoints) -> bytes:
@@ -76,47 +85,66 @@ def _answer(run: Run, item: Any, checkpoints: Checkpoints) -> bytes:
         return bytes(tensors_to_bytes((None, error)))
 
 
-def _read(answer: bytes) -> tuple[Any, Exception | None]:
-    return torch.load(io.BytesIO(answer), weights_only=False)
+def _read(content: bytes) -> Any:
+    return torch.load(io.BytesIO(content), weights_only=False)
 
 
-def _raise_lost(lost: list[Any]) -> None:
-    if lost:
-        names = ", ".join(map(str, lost[:3])) + ", ..." * (len(lost) > 3)
-        raise UserError(f"run {names}: its process was killed {RETRIES + 1} times, as for want of memory; {KEPT}")
-
-
-class _Worker:
-    """A process that answers one call after another."""
-
-    def __init__(self):
-        spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools
-        self.connection, theirs = spawn.Pipe()
-        self.process = spawn.Process(target=_serve, args=(theirs,))
-        self.process.start()
-        theirs.close()  # so that the process alone has it, and its end is seen
-
-    def ask(self, *call: Any) -> None:
-        with suppress(OSError):  # if it was killed, which `answer` finds
-            self.connection.send_bytes(pickle.dumps(call))
-
-    def answer(self) -> tuple[Any, Exception | None]:
-        try:
-            return _read(self.connection.recv_bytes())
-        except (EOFError, OSError):
-            return None, Interrupted(signal.SIGKILL, KEPT)
-
-    def join(self) -> None:
-        self.connection.close()
-        self.process.join()
+def _in_processes(run: Run, items: Sequence[Any], names: list[str], processes: int, checkpoints: Checkpoints) -> Ends:
+    """Each worker process has a connection of its own, so that none that is killed hinders another."""
+    spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools
+    waiting, kills, last = deque(range(len(items))), Counter(), KILLED
+    workers = {}  # by connection
+    busy: dict[Connection, int] = {}  # the indices of the items that workers have
+    try:
+        while waiting or busy:
+            if number := asked_to_stop():
+                if not busy:
+                    raise Interrupted(number, last.message)
+                for connection in busy:
+                    workers[connection].terminate()  # on which a training saves its state and stops
+            while waiting and len(busy) < processes and not number:
+                if len(workers) == len(busy):
+                    connection, theirs = spawn.Pipe()
+                    worker = spawn.Process(target=_serve, args=(theirs,))
+                    worker.start()
+                    theirs.close()  # so that the worker alone has it, and its end is seen
+                    workers[connection] = worker
+                connection, index = (workers.keys() - busy.keys()).pop(), waiting.popleft()
+                busy[connection] = index
+                if kills[index]:
+                    log.warning("the process of run %s was killed; it begins again", names[index])
+                with suppress(OSError):  # a worker that was killed: found when it is to answer
+                    connection.send_bytes(tensors_to_bytes((run, items[index], checkpoints)))
+            for connection in wait(list(busy), timeout=1):
+                index = busy.pop(connection)
+                try:
+                    result, error = _read(connection.recv_bytes())
+                except (EOFError, OSError):
+                    result, error = None, KILLED
+                if isinstance(error, Interrupted):
+                    connection.close()
+                    workers.pop(connection).join()
+                    last = error
+                    kills[index] += 1
+                    if kills[index] <= RETRIES or asked_to_stop():
+                        waiting.appendleft(index)
+                        continue
+                yield index, result, error
+    finally:
+        for worker in workers.values():
+            worker.terminate()
+        for connection, worker in workers.items():
+            connection.close()
+            worker.join()
 
 
 def _serve(connection: Connection) -> None:
+    """A worker: one run after another, until the coordinator closes the connection or ends."""
     stop_by_signal()
     threading.Thread(target=_stop_with_coordinator, daemon=True).start()
-    with suppress(EOFError, OSError):  # the coordinator wants no more, or has ended
+    with suppress(EOFError, OSError):
         while True:
-            connection.send_bytes(_answer(*pickle.loads(connection.recv_bytes())))
+            connection.send_bytes(_answer(*_read(connection.recv_bytes())))
 
 
 def _stop_with_coordinator() -> None:
@@ -124,127 +152,72 @@ def _stop_with_coordinator() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _in_processes(run: Run, items: Sequence[Any], processes: int, checkpoints: Checkpoints) -> Iterator:
-    waiting, deaths, lost, message = deque(range(len(items))), Counter(), [], KEPT
-    idle: list[_Worker] = []
-    busy: dict[Connection, tuple[_Worker, int]] = {}  # by a worker's connection the worker, and its item's index
-    try:
-        while waiting or busy:
-            if number := asked_to_stop():
-                if not busy:
-                    raise Interrupted(number, message)
-                for worker, _ in busy.values():
-                    worker.process.terminate()  # on which a training saves its state and stops
-            while waiting and len(busy) < processes and not number:
-                worker, index = idle.pop() if idle else _Worker(), waiting.popleft()
-                busy[worker.connection] = worker, index
-                worker.ask(run, items[index], checkpoints)
-            for connection in wait(list(busy), timeout=1):
-                worker, index = busy[connection]
-                result, error = worker.answer()
-                del busy[connection]
-                if not isinstance(error, Interrupted):
-                    idle.append(worker)
-                    if error:
-                        raise error
-                    yield index, result
-                    continue
-                worker.join()
-                deaths[index] += 1
-                if asked_to_stop():
-                    message = error.message
-                elif deaths[index] > RETRIES:
-                    lost.append(items[index])
-                    continue
-                else:
-                    log.warning("the process of run %s was killed; it begins again", items[index])
-                waiting.appendleft(index)
-        _raise_lost(lost)
-    finally:
-        left = [*idle, *(worker for worker, _ in busy.values())]
-        for worker in left:
-            worker.process.terminate()
-        for worker in left:
-            worker.join()
-
-
 class CoordinatorsDisk(Disk):
     """The disk of the coordinator, for a run that may be on another machine: by an actor beside the coordinator."""
 
-    def __init__(self, actor: Any):
-        self.actor = actor
+    def __init__(self, actor: Any, get: Callable):
+        self.actor, self.get = actor, get
 
     def read(self, path: Path) -> bytes | None:
-        return _ray().get(self.actor.read.remote(path))
+        return self.get(self.actor.read.remote(path))
 
     def write(self, path: Path, content: bytes | memoryview, previous: Path) -> None:
-        _ray().get(self.actor.write.remote(path, bytes(content), previous))
+        self.get(self.actor.write.remote(path, bytes(content), previous))
 
-    @contextmanager
-    def hold(self, directory: Path, name: str) -> Iterator[None]:
-        yield  # the coordinator holds them all, and its end is the end of its runs
+    def hold(self, directory: Path, name: str) -> nullcontext:
+        return nullcontext()  # the coordinator holds them all, and its end is the end of its runs
 
 
-def _ray() -> Any:
+@contextmanager
+def _cluster(run: Run) -> Iterator[Any]:
+    """Ray, joined to the cluster, or with RAY_ADDRESS=local started here. This process's code goes with the runs, so
+    that all machines run the same."""
+    address = os.environ["RAY_ADDRESS"]
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no statistics to Ray's makers
     os.environ.setdefault("RAY_worker_niceness", "0")  # workers as nice as this process; by default 15 nicer
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # all lines of all runs
-    try:
-        return importlib.import_module("ray")
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"RAY_ADDRESS is set, but {error.name} is not installed; install requirements-ray.txt or unset RAY_ADDRESS"
-        ) from error
-
-
-def _connect(run: Run) -> Any:
-    """Join the cluster, or with RAY_ADDRESS=local start Ray here. This process's code goes with the runs, so that all
-    machines run the same."""
-    ray, address = _ray(), os.environ["RAY_ADDRESS"]
-    here = {"num_cpus": workers(), "include_dashboard": False, "object_store_memory": 10**8}
     package, module = Path(__file__).parent, Path(sys.modules[getattr(run, "func", run).__module__].__file__)
     code = {str(package), str(package if package in module.parents else module)}
     options = {"runtime_env": {"py_modules": sorted(code)}, "logging_level": logging.ERROR}
+    if address == "local":
+        options |= {"num_cpus": cores(), "include_dashboard": False, "object_store_memory": 10**8}
+    host, _, port = address.rpartition(":")
     try:
-        if place := re.fullmatch(r"(.+):(\d+)", address):
-            socket.create_connection(place.groups(), timeout=10).close()  # if nobody is there, Ray tries for minutes
-        ray.init(address, **options, **(here if address == "local" else {}))
+        import ray
+
+        if port.isdecimal():
+            socket.create_connection((host, port), timeout=10).close()  # if nobody is there, Ray tries for minutes
+        context = ray.init(address, **options)
+    except ModuleNotFoundError as error:
+        advice = "install requirements-ray.txt or unset RAY_ADDRESS"
+        raise UserError(f"RAY_ADDRESS is set, but {error.name} is not installed; {advice}") from error
     except (OSError, RuntimeError) as error:
         raise UserError(f"Ray at {address} does not answer as it should: {error}") from error
-    stop_by_signal()  # again, since Ray has put its own way in that place
-    return ray
+    with context:
+        stop_by_signal()  # again, since Ray has put its own way in that place
+        yield ray
 
 
-def _on_ray(run: Run, items: Sequence[Any], checkpoints: Checkpoints) -> Iterator:
-    directory, lost = checkpoints.directory and checkpoints.directory.resolve(), []
-    with checkpoints.disk.hold(directory, "cluster") if directory else nullcontext():
-        ray = _connect(run)
-        try:
-            if directory:
-                beside = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-                    ray.get_runtime_context().get_node_id(), soft=False
-                )
-                place = {"num_cpus": 0, "scheduling_strategy": beside, "max_restarts": -1, "max_task_retries": -1}
-                disk = CoordinatorsDisk(ray.remote(**place)(Disk).remote())
-                checkpoints = replace(checkpoints, directory=directory, disk=disk)
-            remote, shared = ray.remote(num_cpus=1, max_retries=RETRIES)(_answer), ray.put(run)
-            pending = {remote.remote(shared, item, checkpoints): index for index, item in enumerate(items)}
-            while pending:
-                done, _ = ray.wait(list(pending), timeout=1)
-                if number := asked_to_stop():
-                    raise Interrupted(number, KEPT)
-                for future in done:
-                    index = pending.pop(future)
-                    try:
-                        result, error = _read(ray.get(future))
-                    except ray.exceptions.RayTaskError as error:
-                        raise UserError(f"a machine of the cluster cannot run {items[index]}: {error.cause}") from error
-                    except ray.exceptions.RayError:
-                        lost.append(items[index])
-                        continue
-                    if error:
-                        raise error
-                    yield index, result
-            _raise_lost(lost)
-        finally:
-            ray.shutdown()
+def _on_ray(run: Run, items: Sequence[Any], names: list[str], checkpoints: Checkpoints) -> Ends:
+    with checkpoints.open("cluster"), _cluster(run) as ray:
+        if checkpoints.directory:
+            here = ray.get_runtime_context().get_node_id()
+            beside = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
+            place = {"num_cpus": 0, "scheduling_strategy": beside, "max_restarts": -1, "max_task_retries": -1}
+            disk = CoordinatorsDisk(ray.remote(**place)(Disk).remote(), ray.get)
+            checkpoints = Checkpoints(checkpoints.directory.resolve(), checkpoints.seconds, disk)
+        remote, shared = ray.remote(num_cpus=1, max_retries=RETRIES)(_answer), ray.put(run)
+        pending = {remote.remote(shared, item, checkpoints): index for index, item in enumerate(items)}
+        while pending:
+            done, _ = ray.wait(list(pending), timeout=1)
+            if number := asked_to_stop():
+                raise Interrupted(number, KEPT)
+            for future in done:
+                index = pending.pop(future)
+                try:
+                    result, error = _read(ray.get(future))
+                except ray.exceptions.RayTaskError as error:
+                    raise UserError(f"a machine of the cluster cannot run {names[index]}: {error.cause}") from error
+                except ray.exceptions.RayError:
+                    result, error = None, KILLED
+                yield index, result, error

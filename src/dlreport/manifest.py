@@ -12,16 +12,17 @@ from typing import Any
 
 from dlreport.io import read_json
 
+# What decides a result or, like DVC, has a part in it: named here, and not called
 PACKAGES = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "dvc")
 CODE = ("src", "stages", "studies", "tools", "dvc.yaml", "params.yaml", "published.yaml", "requirements.txt")
 
 
 def _git(*arguments: str) -> str | None:
+    """None where there is no git, or no repository."""
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True)
-    except OSError:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def cpu_name() -> str:
@@ -54,19 +55,16 @@ def entry(seconds: float, device: str) -> dict[str, Any]:
     return values
 
 
-def read_entries(directory: Path, tasks: Collection[str]) -> dict[str, dict[str, Any]]:
-    """By stage; of STAGE@TASK only if TASK is one of these, since files of removed ones may be left."""
+def table(directory: Path, tasks: Collection[str]) -> str:
+    """The directory's entries as Markdown, in the order in which the stages ended; of STAGE@TASK only if TASK is one of
+    these, since files of removed ones may be left."""
     entries = {path.stem: read_json(path) for path in sorted(directory.glob("*.json"))}
-    return {name: values for name, values in entries.items() if "@" not in name or name.partition("@")[2] in tasks}
-
-
-def table(entries: dict[str, dict[str, Any]]) -> str:
-    """All entries as Markdown, in the order in which the stages ended."""
     columns = ("seconds", "workers", "finished", "commit", "code_changed_since_commit")
     lines = [["stage", *(column.replace("_", " ") for column in columns)], ["---"] * (len(columns) + 1)]
     for name, values in sorted(entries.items(), key=lambda item: item[1]["finished"]):
-        values = {**values, "commit": values["commit"] and values["commit"][:12]}
-        lines.append([f"`{name}`", *("" if values.get(key) is None else str(values[key]) for key in columns)])
+        if "@" not in name or name.partition("@")[2] in tasks:
+            values["commit"] = values["commit"] and values["commit"][:12]
+            lines.append([f"`{name}`", *("" if values.get(key) is None else str(values[key]) for key in columns)])
     rows = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return (
         "# The runs of the stages\n\nThe last run of each, as the `report` stage found them. The JSON files here "

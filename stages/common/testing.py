@@ -5,14 +5,21 @@ from pathlib import Path
 import pandas as pd
 
 from dlreport.config import Params
-from dlreport.io import read_json, read_tensors
+from dlreport.io import read_json, read_tensors, write_csv
 from dlreport.runtime import prepare
 from dlreport.sequence.accuracy import evaluate
 from dlreport.sequence.task import Task
+from dlreport.sequence.thresholds import CONVERGED
 
 
-def replicates_table(task: Task, params: Params, weights: Path, accuracy: Path) -> pd.DataFrame:
-    """A row for each replicate with its accuracies in training, which that left in a file, and in the test."""
+def evaluate_replicates(part: str, key: str, task: Task, params: Params) -> pd.DataFrame:
+    """Test what common/training.py trained, and write and return a row for each replicate: its accuracies in training
+    and in the test, and whether it is solved, which both decide."""
     prepare(threads=1)
-    train = read_json(accuracy)["train_accuracy_mean"]
-    return evaluate(task, read_tensors(weights), params.sequence, params.seed).table(train)
+    tested = evaluate(task, read_tensors(Path("models", part, key).with_suffix(".pt")), params.sequence, params.seed)
+    train = read_json(Path("metrics", part, "train", key).with_suffix(".json"))["train_accuracy_mean"]
+    tested.insert(0, "train_accuracy_mean", train)
+    solved = (tested[["train_accuracy_mean", "test_accuracy"]] >= CONVERGED).all(axis=1)
+    table = tested.assign(solved=solved.astype(int)).rename_axis("replicate").reset_index()
+    write_csv(Path("plots", part, "replicates", key).with_suffix(".csv"), table)
+    return table

@@ -1,8 +1,6 @@
 """What the stages that train sequence models share: checkpoints, and the files of a training."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +10,13 @@ import torch
 from dlreport.checkpoint import Checkpoints, stop_by_signal
 from dlreport.config import Params, SequenceSettings
 from dlreport.io import write_csv, write_json, write_tensors
+from dlreport.progress import start_logging
 from dlreport.runtime import workers
 from dlreport.sequence.task import Task
-from dlreport.sequence.training import SequenceRun, train_replicates
+from dlreport.sequence.training import train_replicates
 from dlreport.sequence.windows import mean_accuracy, windowed
 
 NOT_DECIDING = {"models", "lengths", "average_from", "log_every", "curve_points", "test"}  # they change no weight
-
-
-@contextmanager
-def trained(name: str, task: Task, settings: SequenceSettings, params: Params) -> Iterator[list[SequenceRun]]:
-    """The trained replicates; their checkpoints, under `name`, stay until the block that writes them has ended."""
-    deciding = params.model_dump(include={"seed", "device", "precision"})
-    deciding["sequence"] = settings.model_dump(exclude=NOT_DECIDING)
-    checkpoints = Checkpoints.of(Path(f".checkpoints/{name}"), params.checkpoint_seconds, deciding)
-    stop_by_signal()
-    yield train_replicates(task, settings, params.seed, params.device, params.precision, workers(), checkpoints)
-    checkpoints.remove()
 
 
 def write_weights(path: Path, replicates: list[dict[str, np.ndarray]]) -> None:
@@ -37,15 +25,26 @@ def write_weights(path: Path, replicates: list[dict[str, np.ndarray]]) -> None:
     write_tensors(path, named)
 
 
-def write_training(
-    runs: list[SequenceRun], settings: SequenceSettings, weights: Path, curves: Path, accuracy: Path
-) -> None:
-    """The replicates' weights, training curves and mean training accuracies."""
-    write_weights(weights, [run.weights for run in runs])
+def train(part: str, key: str, task: Task, settings: SequenceSettings, params: Params) -> None:
+    """Train the replicates; write their weights, training curves and mean training accuracies under this part of the
+    pipeline and, where it has several trainings, this key."""
+    start_logging()
+    deciding = params.model_dump(include={"seed", "device", "precision"})
+    deciding["sequence"] = settings.model_dump(exclude=NOT_DECIDING)
+    checkpoints = Checkpoints.of(
+        Path(".checkpoints", f"{part}-{key}".removesuffix("-")), params.checkpoint_seconds, deciding
+    )
+    stop_by_signal()
+    options = params.seed, params.device, params.precision, workers()
+    runs = train_replicates(task, settings, *options, checkpoints)
+    write_weights(Path("models", part, key).with_suffix(".pt"), [run.weights for run in runs])
+    if part == "sequence":  # whose gradients are traced half-way too
+        write_weights(Path(f"models/sequence/halfway/{key}.pt"), [run.halfway for run in runs])
     windows = [
         pd.DataFrame({"replicate": k, **windowed(run.loss, run.accuracy, settings.curve_points)})
         for k, run in enumerate(runs)
     ]
-    write_csv(curves, pd.concat(windows))
+    write_csv(Path("plots", part, "curves", key).with_suffix(".csv"), pd.concat(windows))
     means = [mean_accuracy(run.accuracy, settings.average_from) for run in runs]
-    write_json(accuracy, {"train_accuracy_mean": means})
+    write_json(Path("metrics", part, "train", key).with_suffix(".json"), {"train_accuracy_mean": means})
+    checkpoints.remove()

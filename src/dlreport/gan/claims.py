@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from dlreport.config import Params
-from dlreport.gan.losses import loss_course
 from dlreport.gan.thresholds import COPIED, JUMP
 from dlreport.statistics.claims import OURS, Claims, Statement, means_of_fifths
 from dlreport.statistics.verdicts import UNDECIDED, Outcome, single_run
@@ -67,6 +68,28 @@ def check(e: GanEvidence) -> Iterator[Statement]:
     near = [row["near_training"] for row in (generator, real)]
     evidence = "{:.1%} close to a training image, of real ones {:.1%}".format(*near)
     yield claims.state(OURS, "copies", single_run(near[0] <= COPIED * near[1], evidence))
+
+
+class LossCourse(NamedTuple):
+    """An epoch-mean loss in three parts: its start, its first turn, the long run. Report, part 2, claim 6."""
+
+    first: float
+    turn_epoch: int  # where it is lowest (or highest) within the first fifth of the epochs
+    turn: float
+    back_epoch: int  # where it is highest (or lowest) after the turn, within half the epochs from there
+    back: float
+    last: float
+    trend: float  # slope of the least-squares line over the second half, per 100 epochs
+
+
+def loss_course(losses: pd.Series, falls_first: bool) -> LossCourse:
+    """Course of a loss, means by epoch, that the report says first falls (or rises) and then turns."""
+    signed = losses if falls_first else -losses
+    turn = signed.iloc[: max(1, len(losses) // 5)].idxmin()
+    back = signed.loc[turn:].iloc[: max(1, len(losses) // 2)].idxmax()
+    late = losses.iloc[len(losses) // 2 :]
+    trend = 100 * np.polyfit(late.index, late, 1)[0] if len(late) > 1 else 0.0
+    return LossCourse(losses.iloc[0], turn, losses[turn], back, losses[back], losses.iloc[-1], trend)
 
 
 def _turns(losses: pd.Series, falls_first: bool) -> Outcome:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dlreport.config import ClassifierSettings
+from dlreport.gan.images import DIGITS
 from dlreport.gan.layers import layer
 from dlreport.progress import log, progress
 from dlreport.streams import stream
@@ -35,7 +36,7 @@ class Classifier(nn.Module):
     @classmethod
     def of_digits(cls, weights: dict[str, Tensor]) -> "Classifier":
         """The trained judge, in eval mode, from its weights."""
-        model = cls(10, torch.Generator())
+        model = cls(DIGITS, torch.Generator())
         model.load_state_dict(weights)
         return model.eval()
 

@@ -6,14 +6,17 @@ Shapes: B batch, P pixels. A step takes real images [B, P], updates the discrimi
 returns their losses before it [2], on the networks' device.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from dlreport import native
 from dlreport.config import GanSettings
 from dlreport.gan.networks import SLOPE, Discriminator, Generator, discriminator_loss, generator_loss
-from dlreport.native import flatten
 from dlreport.native import gan as native_gan
+
+PARTS = ("generator", "discriminator", "generator_adam", "discriminator_adam")  # of an engine: those with a state_dict
 
 
 def is_native(device: torch.device, precision: str) -> bool:
@@ -28,54 +31,46 @@ def build_engine(
     return engine(generator, discriminator, settings, noise, precision)
 
 
-def adam(parameters: list[Tensor], settings: GanSettings) -> torch.optim.Adam:
-    return torch.optim.Adam(parameters, lr=settings.learning_rate, betas=tuple(settings.betas), fused=True)
-
-
+@dataclass(eq=False)
 class Engine:
-    """What both forms hold; `set_up` is theirs. `noise` is where latents come from."""
+    """What both forms hold. `set_up`, theirs, gives the parameters of the generator and those of the discriminator, as
+    Adam updates them; `noise` is where latents come from."""
 
-    def __init__(
-        self,
-        generator: Generator,
-        discriminator: Discriminator,
-        settings: GanSettings,
-        noise: torch.Generator,
-        precision: str,
-    ):
-        self.latent_dim, self.noise, self.precision = settings.latent_dim, noise, precision
-        self.device = next(generator.parameters()).device
-        self.set_up(generator, discriminator, settings)
-        self.parts = {
-            "generator": generator,
-            "discriminator": discriminator,
-            "generator_adam": self.generator_adam,
-            "discriminator_adam": self.discriminator_adam,
-        }
+    generator: Generator
+    discriminator: Discriminator
+    settings: GanSettings
+    noise: torch.Generator
+    precision: str
+
+    def __post_init__(self):
+        self.device = next(self.generator.parameters()).device
+        options = {"lr": self.settings.learning_rate, "betas": tuple(self.settings.betas), "fused": True}
+        adams = (torch.optim.Adam(parameters, **options) for parameters in self.set_up())
+        self.generator_adam, self.discriminator_adam = adams
 
     def state_dict(self) -> dict:
         """All that training goes on from, beside the data; `load_state_dict` takes it."""
-        return {name: part.state_dict() for name, part in self.parts.items()} | {"noise": self.noise.get_state()}
+        return {name: getattr(self, name).state_dict() for name in PARTS} | {"noise": self.noise.get_state()}
 
     def load_state_dict(self, state: dict) -> None:
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
+        for name in PARTS:
+            getattr(self, name).load_state_dict(state[name])
         self.noise.set_state(state["noise"])
 
     def latents(self, count: int) -> Tensor:
-        return torch.randn(count, self.latent_dim, generator=self.noise).to(self.device)
+        return torch.randn(count, self.settings.latent_dim, generator=self.noise).to(self.device)
 
 
 class NativeGan(Engine):
     """By native/gan.c. Each network's parameters are one array, which Adam updates as a whole."""
 
-    def set_up(self, generator: Generator, discriminator: Discriminator, settings: GanSettings) -> None:
-        self.networks = describe(generator), describe(discriminator)
+    def set_up(self) -> list[list[Tensor]]:
+        self.networks = describe(self.generator), describe(self.discriminator)
         for network in self.networks:
             network.parameters.grad = torch.empty_like(network.parameters)
-        self.generator_adam, self.discriminator_adam = (adam([net.parameters], settings) for net in self.networks)
-        self.norms = [layer for layer in generator.layers if isinstance(layer, nn.BatchNorm1d)]
+        self.norms = [layer for layer in self.generator.layers if isinstance(layer, nn.BatchNorm1d)]
         self.constants = SLOPE, self.norms[0].eps, self.norms[0].momentum
+        return [[network.parameters] for network in self.networks]
 
     def gradients(self, real: Tensor | None, count: int) -> float:
         """The discriminator's loss or, without real images, the generator's; its gradients go to parameters.grad."""
@@ -106,22 +101,21 @@ def describe(network: nn.Module) -> native_gan.Network:
             shapes[-1][3] = native_gan.ACTIVATIONS.index(type(layer).__name__)
     norms = [layer for layer in network.layers if isinstance(layer, nn.BatchNorm1d)]
     running = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var)]
-    return native_gan.Network([tuple(shape) for shape in shapes], flatten(list(network.parameters())), flatten(running))
+    parameters = native.flatten(list(network.parameters()))
+    return native_gan.Network([tuple(shape) for shape in shapes], parameters, native.flatten(running))
 
 
 class AutogradGan(Engine):
     """Autograd's on any device. On CUDA the losses are compiled to CUDA graphs: launching their many small kernels one
     by one would cost more than they compute."""
 
-    def set_up(self, generator: Generator, discriminator: Discriminator, settings: GanSettings) -> None:
-        self.generator, self.discriminator = generator, discriminator
+    def set_up(self) -> list[list[Tensor]]:
         self.cast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
-        self.generator_adam = adam(list(generator.parameters()), settings)
-        self.discriminator_adam = adam(list(discriminator.parameters()), settings)
         self.losses = self.loss_of_discriminator, self.loss_of_generator
         if self.device.type == "cuda":
             options = {"mode": "reduce-overhead", "dynamic": False}
             self.losses = tuple(torch.compile(loss, **options) for loss in self.losses)
+        return [list(network.parameters()) for network in (self.generator, self.discriminator)]
 
     def loss_of_discriminator(self, real: Tensor, z: Tensor) -> Tensor:
         with self.cast:

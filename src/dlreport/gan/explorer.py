@@ -4,30 +4,28 @@ In eval mode BatchNorm is (x - mean) / sqrt(var + eps) * weight + bias for each 
 """
 
 import base64
+from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from dlreport.gan.networks import SLOPE, Generator
 
 
-@torch.no_grad()
 def fold(generator: Generator) -> list[tuple[Tensor, Tensor]]:
     """(weight [outputs, inputs], bias [outputs]) of each Linear, BatchNorm in eval mode folded in, as float64.
 
     LeakyReLU follows each but the last, Tanh that one.
     """
-    layers: list[tuple[Tensor, Tensor]] = []
-    for layer in generator.layers:
+    layers: list[nn.Linear] = []
+    for layer in deepcopy(generator).double().eval().requires_grad_(False).layers:
         if isinstance(layer, nn.Linear):
-            layers.append((layer.weight.double(), layer.bias.double()))
+            layers.append(layer)
         elif isinstance(layer, nn.BatchNorm1d):
-            weight, bias = layers.pop()
-            scale = layer.weight.double() / (layer.running_var.double() + layer.eps).sqrt()
-            shift = layer.bias.double() - layer.running_mean.double() * scale
-            layers.append((weight * scale[:, None], bias * scale + shift))
-    return layers
+            layers[-1] = fuse_linear_bn_eval(layers[-1], layer)
+    return [(layer.weight, layer.bias) for layer in layers]
 
 
 def encode(layers: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:

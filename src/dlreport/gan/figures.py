@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from dlreport.drawing import grid, replicates
 
@@ -38,8 +39,12 @@ def quality_by_epoch(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def image_grid(pixels: np.ndarray, title: str, labels: Sequence[str] = ()) -> Figure:
-    """One grey picture [height, width] in [0, 1] at twice its size under a title; `labels` are spread below it."""
+def image_grid(images: Tensor, title: str, columns: int = 8, labels: Sequence[str] = ()) -> Figure:
+    """Grey images [N, 1, 28, 28], min-max normalised over all of them together, at twice their size under a title;
+    `labels` are spread below them. Report, part 2, "Shown"."""
+    from torchvision.utils import make_grid  # here, as its import takes seconds
+
+    pixels = make_grid(images, nrow=columns, normalize=True)[0].numpy()
     height, width = pixels.shape
     figure = Figure(figsize=(2 * width / 100 + 0.2, 2 * height / 100 + 0.45 + 0.2 * bool(labels)), layout="constrained")
     axes = figure.subplots()

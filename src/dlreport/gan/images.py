@@ -1,8 +1,10 @@
-"""MNIST's pixels as the networks see them. Report, part 2, "Data"."""
+"""MNIST's images: how large they are and of how many digits, and their pixels as the networks see them. Report, part 2,
+"Data"."""
 
 from torch import Tensor
 
 SIDE = 28
+DIGITS = 10
 
 
 def normalise(pixels: Tensor) -> Tensor:

@@ -66,8 +66,10 @@ def generator_loss(fake: Tensor) -> Tensor:
     return nn.functional.softplus(-fake).mean()
 
 
-def layer_table(networks: dict[str, nn.Module]) -> list[dict[str, str | int]]:
-    """A row per layer (network, layer as PyTorch prints it, parameters) of networks with a `layers` sequence."""
+def layer_table(latent_dim: int) -> list[dict[str, str | int]]:
+    """A row per layer of both networks: network, layer as PyTorch prints it, parameters."""
+    chance = torch.Generator()
+    networks = {"generator": Generator(latent_dim, chance), "discriminator": Discriminator(chance)}
     return [
         {"network": name, "layer": str(layer), "parameters": sum(p.numel() for p in layer.parameters())}
         for name, network in networks.items()

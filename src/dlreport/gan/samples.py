@@ -1,6 +1,6 @@
-"""Pictures from a trained generator. Report, part 2, "Shown".
+"""Latent vectors, and the images of a trained generator from them. Report, part 2, "Shown".
 
-Shapes: N images; Z latent dim; pixels [height, width] in [0, 1] of one picture that holds them all.
+Shapes: N images; Z latent dim.
 """
 
 import torch
@@ -11,7 +11,6 @@ from dlreport.gan.images import SIDE
 from dlreport.gan.networks import Generator
 from dlreport.streams import stream
 
-GRID_COLUMNS = 8
 CHUNK = 1000  # images drawn at once, for the memory's sake
 
 
@@ -31,8 +30,8 @@ def grid_latents(settings: GanSettings, seed: int) -> Tensor:
 
 def line_latents(settings: GanSettings) -> Tensor:
     """The straight line [interpolation_points + 2, Z] from the all-zeros to the all-ones latent vector, with both."""
-    weights = torch.linspace(0, 1, settings.interpolation_points + 2)
-    return weights[:, None].expand(-1, settings.latent_dim)
+    ends = torch.zeros(settings.latent_dim), torch.ones(settings.latent_dim)
+    return straight(*ends, settings.interpolation_points + 2)
 
 
 def pair_latents(settings: GanSettings, seed: int) -> Tensor:
@@ -51,10 +50,3 @@ def spherical(a: Tensor, b: Tensor, points: int) -> Tensor:
     angle = torch.acos(torch.cosine_similarity(a, b, dim=0))
     t = torch.linspace(0, 1, points)[:, None]
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
-
-
-def tile(images: Tensor, columns: int = GRID_COLUMNS) -> Tensor:
-    """Images [N, 1, 28, 28] as one picture, min-max normalised over all of them together."""
-    from torchvision.utils import make_grid  # here, as its import takes seconds
-
-    return make_grid(images, nrow=columns, normalize=True)[0]

@@ -1,5 +1,6 @@
 """The GAN's training loop. Report, part 2, "Training"."""
 
+import os
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -9,9 +10,9 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dlreport.checkpoint import NO_CHECKPOINTS, Checkpoint, Checkpoints
-from dlreport.config import GAN_THREADS, GanSettings
+from dlreport.config import GAN_THREADS, Params
 from dlreport.errors import UserError
-from dlreport.executor import run_all
+from dlreport.executor import run_each
 from dlreport.gan.engines import build_engine, is_native
 from dlreport.gan.images import normalise
 from dlreport.gan.networks import Discriminator, Generator
@@ -34,31 +35,19 @@ class GanRun:
 
 
 def train_replicates(
-    pixels: Tensor,
-    settings: GanSettings,
-    seed: int,
-    device: str,
-    precision: str,
-    workers: int,
-    checkpoints: Checkpoints = NO_CHECKPOINTS,
+    pixels: Tensor, params: Params, workers: int, checkpoints: Checkpoints = NO_CHECKPOINTS
 ) -> list[GanRun]:
-    """Train `settings.replicates` GANs in replicate order, in up to `workers` processes that share as many threads."""
-    processes = 1
-    if is_native(select_device(device), precision):
-        processes = min(workers, settings.replicates)
-    run = partial(train_gan, pixels, settings, seed, device, precision, workers // processes)
-    return run_all(run, range(settings.replicates), processes, checkpoints)
+    """Train `gan.replicates` GANs in replicate order, in up to `workers` processes that share as many threads."""
+    replicates = params.gan.replicates
+    processes = min(workers, replicates) if is_native(select_device(params.device), params.precision) else 1
+    threads = 1 if os.environ.get("RAY_ADDRESS") else workers // processes  # a cluster gives each run one processor
+    run = partial(train_gan, pixels, params, threads)
+    runs = run_each(run, range(replicates), processes, checkpoints, "GAN-{}".format)
+    return [trained for _, trained in sorted(runs)]
 
 
 def train_gan(
-    pixels: Tensor,
-    settings: GanSettings,
-    seed: int,
-    device: str,
-    precision: str,
-    threads: int,
-    replicate: int,
-    checkpoints: Checkpoints = NO_CHECKPOINTS,
+    pixels: Tensor, params: Params, threads: int, replicate: int, checkpoints: Checkpoints = NO_CHECKPOINTS
 ) -> GanRun:
     """Train on uint8 images [N, 28, 28]. Replicate k of a seed is replicate 0 of seed + k.
 
@@ -67,15 +56,15 @@ def train_gan(
 
     Raises UserError naming the epoch if a loss is no longer finite.
     """
+    settings, precision, seed = params.gan, params.precision, params.seed + replicate
     if len(pixels) % settings.batch_size == 1:
         raise UserError(
             f"gan.batch_size: {settings.batch_size} leaves one image of {len(pixels)} for the last batch, "
             "and BatchNorm needs two; choose another size"
         )
-    where = select_device(device)
+    where = select_device(params.device)
     check_precision(precision, where)
     prepare(min(threads, GAN_THREADS) if is_native(where, precision) else 1)
-    seed += replicate
     generator = Generator(settings.latent_dim, stream(seed, "gan", "init", "generator")).to(where)
     discriminator = Discriminator(stream(seed, "gan", "init", "discriminator")).to(where)
     order = stream(seed, "gan", "order")
@@ -136,8 +125,6 @@ def train_gan(
                 keep_generator(epoch)
         order_at_start = order.get_state()
         save(settings.epochs)  # what follows may fail, as by a full disk
+    weights = (network.state_dict() for network in (generator, discriminator, average.module))
     d_means, g_means = torch.stack(means).T.tolist()
-    networks = (generator, discriminator, average.module)
-    return GanRun(
-        *(network.state_dict() for network in networks), snapshots, {"discriminator": d_means, "generator": g_means}
-    )
+    return GanRun(*weights, snapshots, {"discriminator": d_means, "generator": g_means})

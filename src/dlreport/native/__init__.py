@@ -82,24 +82,17 @@ def products(precision: str) -> Products:
 
 
 @functools.cache
-def why_unavailable(source: str, precision: str) -> str | None:
-    """None if the functions of this C file can be called, else the reason."""
+def serves(source: str, device: str, precision: str) -> bool:
+    """Whether this C file serves the device ("cpu", ...). A line says why it serves no CPU, and what that costs."""
+    if device != "cpu":
+        return False
     try:
         products(precision)
         library(source)
     except NativeError as error:
-        return str(error)
-    return None
-
-
-@functools.cache
-def serves(source: str, device: str, precision: str) -> bool:
-    """Whether this C file serves the device ("cpu", ...). A line says what its absence from a CPU costs."""
-    if device != "cpu":
+        log.warning("%s; training by autograd, several times slower and not to the same last digits", error)
         return False
-    if reason := why_unavailable(source, precision):
-        log.warning("%s; training by autograd, several times slower and not to the same last digits", reason)
-    return reason is None
+    return True
 
 
 def address(tensor: Tensor, dtype: torch.dtype, *shape: int) -> ctypes.c_void_p:

@@ -52,9 +52,7 @@ def gradients(
         networks.append(native.address(network.parameters, torch.float32, network.parameter_count))
         networks.append(native.address(network.running, torch.float32, network.running_count))
     trained = generator if real is None else discriminator
-    images = ctypes.c_void_p(None)
-    if real is not None:
-        images = native.address(real, torch.float32, B, discriminator.shapes[0][0])
+    images = None if real is None else native.address(real, torch.float32, B, discriminator.shapes[0][0])
     native.call(
         *(SOURCE, "gan_gradients"),
         *(B, images, native.address(z, torch.float32, B, generator.shapes[0][0])),

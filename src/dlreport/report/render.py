@@ -60,14 +60,11 @@ def markdown(context: dict[str, Any], template: str = "report.md.j2") -> str:
     return re.sub(r"\n{3,}", "\n\n", re.sub(r" +$", "", text, flags=re.MULTILINE))  # gaps of what was not chosen
 
 
-def page(
-    source: str, picture: Callable[[str], bytes], generator: dict[str, Any] | None = None, appendix: str = ""
-) -> str:
+def page(source: str, picture: Callable[[str], bytes], generator: dict[str, Any]) -> str:
     """Markdown with $LaTeX$ as one HTML page: formulas as MathML, pictures inside, nothing fetched from anywhere.
 
     `picture(path)` gives the content of a PNG by its path in the Markdown. `generator`, as explorer.encode makes it, is
-    put inside too, and drawn from at the mark in the Markdown. `appendix`, the address of another page, is shown at the
-    end if it is there when this one is read.
+    put inside too, and drawn from at the mark in the Markdown.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     parser.use(
@@ -89,20 +86,17 @@ def page(
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
     tokens, env = parser.parse(source), {}
     environment = _environment(autoescape=True)
-    explorer = environment.get_template("explorer.html.j2").render(generator=generator) if generator else ""
+    explorer = environment.get_template("explorer.html.j2").render(generator=generator)
     return environment.get_template("page.html.j2").render(
         title=source.partition("\n")[0].removeprefix("# "),
-        contents=_contents(tokens),
+        contents=parser.render(_contents(tokens)),
         body=parser.renderer.render(tokens, parser.options, env).replace(parser.render(EXPLORER), explorer),
-        appendix=appendix,
     )
 
 
-def _contents(tokens: Sequence[Token]) -> list[dict[str, Any]]:
-    """The headings of level 2 with their anchors, and under each those of level 3."""
-    contents = []
-    for token, inline in pairwise(tokens):
-        if token.type == "heading_open" and token.tag != "h1":
-            entry = {"anchor": token.attrs["id"], "title": inline.content, "parts": []}
-            (contents if token.tag == "h2" else contents[-1]["parts"]).append(entry)
-    return contents
+def _contents(tokens: Sequence[Token]) -> str:
+    """The headings of level 2, and under each those of level 3, as a list of links in Markdown."""
+    headings = [(token, text) for token, text in pairwise(tokens) if token.type == "heading_open" and token.tag != "h1"]
+    return "".join(
+        f"{'  ' * (token.tag == 'h3')}- [{text.content}](#{token.attrs['id']})\n" for token, text in headings
+    )

@@ -11,8 +11,15 @@ from typing import Any
 import pandas as pd
 
 from dlreport.config import Params
-from dlreport.sequence.curves import knee, late_fall, late_gain, steps_to_reach, window_spread
-from dlreport.sequence.gradients import first_over_last, memory_column
+from dlreport.sequence.curves import (
+    first_over_last,
+    knee,
+    late_fall,
+    late_gain,
+    memory_column,
+    steps_to_reach,
+    window_spread,
+)
 from dlreport.sequence.thresholds import CONVERGED, RETAINED
 from dlreport.statistics.claims import OURS, Claims, Statement, means_of_fifths
 from dlreport.statistics.verdicts import Outcome, kendall_trend, majority, mann_whitney, mean_in_range, prediction

@@ -16,8 +16,7 @@ from torch import Tensor
 from dlreport.config import SequenceSettings
 from dlreport.native import flatten
 from dlreport.native import sequence as native_sequence
-from dlreport.sequence.loss import accuracy, cross_entropy
-from dlreport.sequence.models.base import SequenceModel
+from dlreport.sequence.models.base import SequenceModel, accuracy, cross_entropy
 
 # PyTorch's defaults; the first decay is that of the gradients' running mean, the second that of their squares
 DECAYS, EPSILON = {"RMSprop": (0.0, 0.99), "Adam": (0.9, 0.999)}, 1e-8

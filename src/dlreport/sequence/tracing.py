@@ -12,8 +12,7 @@ from torch import Tensor
 
 from dlreport.config import Params
 from dlreport.sequence import palindromes
-from dlreport.sequence.loss import accuracy, cross_entropy
-from dlreport.sequence.models.base import SequenceModel, State, Units
+from dlreport.sequence.models.base import SequenceModel, State, Units, accuracy, cross_entropy
 from dlreport.sequence.task import Task
 from dlreport.sequence.thresholds import SATURATED
 

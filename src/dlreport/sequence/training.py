@@ -13,7 +13,7 @@ from dlreport import native
 from dlreport.checkpoint import NO_CHECKPOINTS, Checkpoints
 from dlreport.config import SequenceSettings
 from dlreport.errors import UserError
-from dlreport.executor import run_all
+from dlreport.executor import run_each
 from dlreport.native import sequence as native_sequence
 from dlreport.progress import log, steps_bar
 from dlreport.runtime import check_precision, prepare, select_device
@@ -159,4 +159,5 @@ def train_replicates(
     if not is_native(task, where, precision):
         return run([*replicates], checkpoints)
     alone = [[replicate] for replicate in replicates]
-    return [trained for (trained,) in run_all(run, alone, min(workers, len(alone)), checkpoints)]
+    runs = run_each(run, alone, min(workers, len(alone)), checkpoints, lambda item: f"{task} replicate {item[0]}")
+    return [trained for _, (trained,) in sorted(runs)]

@@ -1,4 +1,4 @@
-"""From the table of all runs: its cells, the longest length that each model remembers, and the figures."""
+"""From the table of all runs: its cells, the longest length that each model remembers, and the figure."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -8,9 +8,7 @@ from dlreport.errors import run
 from dlreport.io import read_csv, write_csv, write_figure, write_metrics
 
 VARIANT = ["model", "hidden_dim", "initialisation", "clip"]
-COLOURS = {"as_reported": "#7570b3", "orthogonal": "#1b9e77", "identity": "#e7298a"}
 CLIPPED = {"off": "unclipped", "effective": "clipped"}
-GUESSING = 0.1  # one digit in ten
 
 
 def cells(runs: pd.DataFrame, solved_at: float) -> pd.DataFrame:
@@ -27,12 +25,11 @@ def cells(runs: pd.DataFrame, solved_at: float) -> pd.DataFrame:
 
 def longest(table: pd.DataFrame) -> pd.DataFrame:
     """A row for each variant: the longest length up to which most replicates solve every length; 0 if not the first."""
-    rows = []
-    for variant, cells in table.sort_values("length", kind="stable").groupby(VARIANT, sort=False):
-        solved = cells["solved"] * 2 > cells["replicates"]
-        lengths = cells["length"][solved.cummin()]
-        rows.append((*variant, int(lengths.max()) if len(lengths) else 0))
-    return pd.DataFrame(rows, columns=[*VARIANT, "longest"])
+    table = table.sort_values("length", kind="stable")
+    table["remembered"] = table["solved"] * 2 > table["replicates"]
+    up_to_here = table.groupby(VARIANT)["remembered"].cummin()
+    table["longest"] = table["length"].where(up_to_here, 0)
+    return table.groupby(VARIANT, sort=False, as_index=False)["longest"].max()
 
 
 def metrics(remembered: pd.DataFrame) -> dict[str, int]:
@@ -46,17 +43,15 @@ def metrics(remembered: pd.DataFrame) -> dict[str, int]:
     return found
 
 
-def _label(initialisation: str, clip: str) -> str:
-    return f"{initialisation.replace('_', ' ')}, {CLIPPED[clip]}"
-
-
 def heat_map(table: pd.DataFrame) -> Figure:
     """Mean test accuracy of each variant (rows) at each length (columns), and how many replicates solved it."""
     wide = table.pivot_table("test_accuracy_mean", VARIANT, "length", sort=False).sort_index(axis=1)
     figure = Figure(figsize=(3.4 + 0.75 * wide.shape[1], 1.2 + 0.42 * wide.shape[0]), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(wide, cmap="viridis", vmin=0, vmax=1, aspect="auto")
-    names = [f"{model} {hidden}, {_label(*rest)}" for model, hidden, *rest in wide.index]
+    names = [
+        f"{model} {hidden}, {start.replace('_', ' ')}, {CLIPPED[clip]}" for model, hidden, start, clip in wide.index
+    ]
     axes.set_yticks(range(len(names)), names)
     axes.set_xticks(range(wide.shape[1]), wide.columns)
     for _, cell in table.iterrows():
@@ -70,39 +65,6 @@ def heat_map(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def curves(table: pd.DataFrame, solved_at: float) -> Figure:
-    """Test accuracy by length, a panel for each model and hidden size; mean, and the range of replicates."""
-    panels = list(table.groupby(VARIANT[:2], sort=False))
-    rows, columns = -(-len(panels) // 2), min(2, len(panels))
-    figure = Figure(figsize=(5 * columns, 3.8 * rows), layout="constrained")
-    places = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
-    for ((model, hidden), cells), axes in zip(panels, places, strict=False):
-        variants = cells.sort_values("length", kind="stable").groupby(VARIANT[2:], sort=False)
-        for number, ((initialisation, clip), line) in enumerate(variants):
-            mean = line["test_accuracy_mean"]
-            # Not below 0, as the mean of equal numbers can differ from them by its rounding
-            bars = [(mean - line["test_accuracy_min"]).clip(0), (line["test_accuracy_max"] - mean).clip(0)]
-            axes.errorbar(
-                line["length"] + 0.4 * (number - (len(variants) - 1) / 2),  # side by side, or bars hide one another
-                *(mean, bars, None, "o-" if clip == "off" else "s--"),
-                color=COLOURS[initialisation],
-                capsize=2,
-                markersize=4,
-                linewidth=1.2,
-                label=_label(initialisation, clip),
-            )
-        axes.axhline(solved_at, color="grey", linewidth=0.8, linestyle="--", label=f"solved ({solved_at:g})")
-        axes.axhline(GUESSING, color="grey", linewidth=0.8, linestyle=":", label="guessing")
-        axes.set_xticks(sorted(table["length"].unique()))
-        axes.set_ylim(-0.02, 1.05)
-        axes.set(xlabel="palindrome length", ylabel="test accuracy", title=f"{model}, hidden size {hidden}")
-        axes.grid(alpha=0.3)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
-    for axes in list(places):  # panels left over in the last row
-        axes.remove()
-    return figure
-
-
 def main() -> None:
     study = grid.load_study()
     table = cells(read_csv(grid.HERE / "runs.csv"), study.solved_at)
@@ -111,7 +73,6 @@ def main() -> None:
     write_csv(grid.HERE / "longest.csv", remembered)
     write_metrics(grid.HERE / "metrics.json", metrics(remembered))
     write_figure(grid.HERE / "heat_map.png", heat_map(table))
-    write_figure(grid.HERE / "curves.png", curves(table, study.solved_at))
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def train_run(study: Study, run: Run, checkpoints: Checkpoints) -> dict[str, Any
     else:
         weights = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
         row["train_accuracy"] = mean_accuracy(trained.accuracy, its.average_from)
-        row["test_accuracy"] = evaluate(task, [weights], its, study.seed).large[0]
+        row["test_accuracy"] = float(evaluate(task, [weights], its, study.seed)["test_accuracy"][0])
         row["solved_step"] = solved_step(trained.accuracy, study.solved_at)
     return {"row": row, "core_seconds": time.process_time() - start, "torch": torch.__version__}
 

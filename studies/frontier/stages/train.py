@@ -39,11 +39,10 @@ def main() -> None:
 
 
 def train(runs: list[grid.Run], paths: dict[grid.Run, Path], study: grid.Study) -> None:
-    """Train these, keep each result when it comes, and say how long the rest will take, by the runs' costs."""
+    """Train these, and keep each result when it comes."""
     stop_by_signal()
     runs = sorted(runs, key=lambda each: -each.cost)  # what starts last is what the end has to wait for
     train_one = partial(grid.train_run, study)
-    start, cost, done = time.monotonic(), sum(each.cost for each in runs), 0
     try:
         for number, (index, result) in enumerate(run_each(train_one, runs, min(workers(), len(runs))), 1):
             each, row = runs[index], result["row"]
@@ -51,10 +50,8 @@ def train(runs: list[grid.Run], paths: dict[grid.Run, Path], study: grid.Study) 
                 versions = f"{result['torch']}, this one {torch.__version__}"
                 raise UserError(f"a machine of the cluster has PyTorch {versions}; install requirements.txt there")
             write_json(paths[each], result)
-            done += each.cost
-            minutes = (time.monotonic() - start) * (cost - done) / done / 60
             test = "diverged" if row["diverged"] else f"test accuracy {row['test_accuracy']:.4f}"
-            log.info("%d of %d, about %.0f min left: %s %s", number, len(runs), minutes, each, test)
+            log.info("%d of %d: %s, %s", number, len(runs), each, test)
     except Interrupted as stop:
         raise Interrupted(stop.number, "all finished runs are kept; run it again to go on from there") from None
 

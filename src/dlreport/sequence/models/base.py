@@ -1,4 +1,4 @@
-"""What all sequence models share. What tells a model apart is in its own file.
+"""What all sequence models share, their loss and accuracy too. What tells a model apart is in its own file.
 
 Shapes: B batch, T time steps, D input dim, H hidden dim, O classes, K recurrent blocks side by side.
   x [B, T, D]   each part of the state and each unit [B, H]   logits [B, O]
@@ -17,6 +17,16 @@ Units = dict[str, Tensor]
 def normal(generator: torch.Generator, *shape: int) -> nn.Parameter:
     """A parameter drawn from N(0, 1)."""
     return nn.Parameter(torch.randn(shape, generator=generator))
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean over the batch of -log softmax(logits)[target]; logits [B, O], target [B] -> scalar."""
+    return -logits.log_softmax(1).gather(1, target[:, None]).mean()
+
+
+def accuracy(logits: Tensor, target: Tensor) -> Tensor:
+    """Share of the batch whose largest logit is the target; logits [B, O], target [B] -> scalar."""
+    return (logits.argmax(1) == target).float().mean()
 
 
 class SequenceModel(nn.Module):
