@@ -183,10 +183,10 @@ def test_longest_way_first_and_slots_kept_for_the_gan(monkeypatch, tmp_path):
         pipeline.waiting = [name for name in pipeline.waiting if name not in done]
         return pipeline.startable()
 
-    assert startable(two, first[:2]) == ["prepare_mnist"]
-    assert startable(two, first[2:]) == lstm[:2]
-    assert startable(new_pipeline(jobs=6), first[:2]) == ["prepare_mnist", lstm[0]]
-    assert startable(new_pipeline(jobs=1), first[:3]) == ["train_gan"]
+    assert startable(two, first[:1]) == ["prepare_mnist"]
+    assert startable(two, first[1:]) == lstm[:2]
+    assert startable(new_pipeline(jobs=6), first[:1]) == ["prepare_mnist", lstm[0]]
+    assert startable(new_pipeline(jobs=1), first[:2]) == ["train_gan"]
 
 
 def test_a_stage_that_never_ran_counts_as_the_mean_of_the_others(monkeypatch, tmp_path):
