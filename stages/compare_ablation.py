@@ -1,4 +1,4 @@
-"""The variants of the VanillaRNN, tested and side by side."""
+"""The variants of the VanillaRNN side by side."""
 
 from math import inf
 from pathlib import Path
@@ -7,24 +7,23 @@ import pandas as pd
 
 from common.stage import run
 from common.tables import read_tables
-from common.testing import evaluate_replicates
 from dlreport.config import load_params
 from dlreport.io import write_csv, write_figure
 from dlreport.sequence import figures
 from dlreport.sequence.curves import steps_to_reach
-from dlreport.sequence.task import Task
 from dlreport.sequence.thresholds import CONVERGED
 
 PLOTS = Path("plots/ablation")
 
 
 def main() -> None:
-    params = load_params()
-    curves = read_tables(PLOTS / "curves", params.ablation.variants, params.ablation.lengths)
+    settings = load_params().ablation
+    replicates, curves = (
+        read_tables(PLOTS / kind, settings.variants, settings.lengths) for kind in ("replicates", "curves")
+    )
     long = []
-    for (variant, length), curve in curves.items():
-        found = evaluate_replicates("ablation", f"{variant}-{length}", Task("VanillaRNN", length), params)
-        reached = [step if step < inf else None for step in steps_to_reach(curve, CONVERGED)]
+    for (variant, length), found in replicates.items():
+        reached = [step if step < inf else None for step in steps_to_reach(curves[variant, length], CONVERGED)]
         long.append(found.assign(variant=variant, length=length, reached=reached))
     columns = ["variant", "length", "replicate", "train_accuracy_mean", "test_accuracy", "solved", "reached"]
     write_csv(PLOTS / "comparison.csv", pd.concat(long)[columns].astype({"reached": "Int64"}))

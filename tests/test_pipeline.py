@@ -26,7 +26,8 @@ def sequence_stages(length: int) -> set[str]:
 
 
 def ablation_stages() -> set[str]:
-    return {f"train_ablation@{variant}-5" for variant in ("as_reported", "all_changed")}
+    stages = product(("train_ablation", "evaluate_ablation"), ("as_reported", "all_changed"))
+    return {f"{stage}@{variant}-5" for stage, variant in stages}
 
 
 def repro(project: Path) -> list[str]:

@@ -97,7 +97,7 @@ def test_only_what_a_changed_stage_needs_is_downloaded_and_run(clone):
 def test_another_test_downloads_the_sequence_models_and_trains_nothing(clone):
     scratch.set_params(clone, {"sequence.test.report_sequences": 64})
     ran = stages_run(dvc(clone, "repro", "--pull", "--allow-missing"))
-    evaluations = {"evaluate_sequence", "evaluate_longer", "compare_sequences", "compare_ablation"}
+    evaluations = {"evaluate_sequence", "evaluate_longer", "evaluate_ablation", "compare_sequences", "compare_ablation"}
     assert {name.partition("@")[0] for name in ran} == {"sources", *evaluations, "check_claims", "report"}
     assert not [path for path in fetched(clone) if "gan" in path or "mnist" in path]
 

@@ -52,7 +52,9 @@ def prepare(threads: int, keep_memory: bool = True) -> None:
     for large pieces, such as convolutions make: of them it reuses little, and grows to gigabytes.
     """
     torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms, but for that imports torch's compiler, 3 s
+    torch.set_deterministic_debug_mode(
+        "error"
+    )  # use_deterministic_algorithms, but for that imports torch's compiler, 3 s
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that writes every buffer twice
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic CUDA products need
     if keep_memory and sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
