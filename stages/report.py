@@ -5,6 +5,7 @@ from pathlib import Path
 from common.stage import run
 from common.tables import read_tables
 from dlreport.config import load_params
+from dlreport.errors import UserError
 from dlreport.io import read_csv, read_json, read_yaml, write_text
 from dlreport.manifest import table
 from dlreport.report.context import build
@@ -40,6 +41,9 @@ def main() -> None:
     results["grid_epochs"] = sorted(int(path.stem) for path in Path("plots/gan/grids").glob("*.png"))
     context = build(params, results)
     text = markdown(context)
+    for row in results["claims"].itertuples():
+        if row.sentence not in text:
+            raise UserError(f"claims.yaml: the report has no section {row.section!r}; choose one that it has")
     write_text(REPORT / "report.md", text)
     write_text(REPORT / "findings.md", markdown(context, "findings.md.j2"))
     generator = read_json(Path("models/explorer.json"))

@@ -4,11 +4,12 @@ import pandas as pd
 import pytest
 
 import evidence
+from dlreport.errors import UserError
 from dlreport.gan.claims import FILE as GAN_CLAIMS
 from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
 from dlreport.sequence.curves import knee, late_fall
 from dlreport.statistics.claims import OURS, VERDICTS, Claims, counts, table
-from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED
+from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, single_run
 from evidence import RUNS, Evidence, around, runs
 
 PUBLISHED = range(1, 8)
@@ -164,3 +165,12 @@ def test_late_fall():
     curve = pd.DataFrame({"replicate": 0, "step": [1, 2, 3, 4], "loss_mean": [9.0, 4, 4, 2]})
     assert late_fall(curve, 2) == pytest.approx([1 - 3 / 4])
     assert late_fall(curve, 3) == pytest.approx([0.5])
+
+
+def test_words_that_name_what_is_not_given_are_refused_by_their_place(tmp_path):
+    file = tmp_path / "claims.yaml"
+    file.write_text(
+        "5: {statements: {sharp: {statement: sharp, test: 'at {least}', why: so, says: it is, section: walk}}}"
+    )
+    with pytest.raises(UserError, match=r"claims.yaml: 5.sharp names 'least', which claims.py does not give it"):
+        Claims(file).state(5, "sharp", single_run(True, "1"))

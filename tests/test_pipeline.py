@@ -203,3 +203,14 @@ def test_a_bad_parameter_ends_it_before_any_work(project):
     assert result.returncode != 0
     assert "error: params.yaml: sequence.lengths.1: " in result.stderr
     assert stages_run(result.stdout) == ["sources"]
+
+
+def test_a_claim_that_no_section_says_is_refused(project):
+    words = project / "src/dlreport/gan/claims.yaml"
+    before = words.read_text()
+    words.write_text(before.replace("section: walk", "section: pictures"))
+    result = run([*DVC, "repro"], project)
+    words.write_text(before)
+    assert result.returncode != 0
+    assert "error: claims.yaml: the report has no section 'pictures'; choose one that it has" in result.stderr
+    repro(project)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dlreport.errors import UserError
 from dlreport.io import read_yaml
 from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Outcome
 
@@ -45,7 +46,7 @@ class Claims:
 
     def __init__(self, path: Path, **values: Any):
         """`values` are what the texts of all statements may name."""
-        self.entries, self.values = read_yaml(path), values
+        self.path, self.entries, self.values = path, read_yaml(path), values
 
     def each(self, key: str) -> dict[int, Any]:
         """By claim what stands under this key, `published` or `lengths`."""
@@ -54,8 +55,11 @@ class Claims:
     def state(self, claim: int | str, name: str, outcome: Outcome, **values: Any) -> Statement:
         """One of the file's statements, decided; `values` are what its texts name beside those of all."""
         texts = {"section": "length {length}", **self.entries[claim]["statements"][name]}
-        named = {**self.values, **values}
-        return Statement(claim, **{key: text.format(**named) for key, text in texts.items()}, outcome=outcome)
+        try:
+            said = {key: text.format(**self.values, **values) for key, text in texts.items()}
+        except KeyError as error:
+            raise UserError(f"{self.path}: {claim}.{name} names {error}, which claims.py does not give it") from error
+        return Statement(claim, **said, outcome=outcome)
 
 
 def table(statements: Iterable[Statement]) -> pd.DataFrame:

@@ -82,8 +82,8 @@ def kendall_trend(groups: Sequence[Sequence[float]], confidence: float) -> Outco
 
     order = [index for index, group in enumerate(groups) for _ in group]
     values = [value for group in groups for value in group]
-    if len(groups) < 2 or len(values) < 3:
-        return Outcome(UNDECIDED, "too few values", confidence)
+    if len(groups) < 2 or len(values) < 3 or len(set(values)) < 2:
+        return Outcome(UNDECIDED, "too few values, or none that differ", confidence)
     tau, p = kendalltau(order, values, alternative="greater")
     reverse = kendalltau(order, values, alternative="less").pvalue
     evidence = f"means {', '.join(_number(mean(group)) for group in groups)}; tau {tau:.2f}, p = {p:.2g}"
