@@ -13,6 +13,7 @@ from dlreport.sequence.engines import Autograd, Native
 from dlreport.sequence.models import MODELS, model_class
 from dlreport.sequence.training import draw
 from helpers import NATIVE_MODELS, needs_native, seeded, small_model
+from products import amx, replace
 
 needs_fp32, needs_bf16 = needs_native(SOURCE, "fp32"), needs_native(SOURCE, "bf16")
 
@@ -167,11 +168,14 @@ def test_nothing_is_nan_where_weights_saturate_and_a_nan_is_passed_on(settings, 
     assert Native(model, settings, "fp32").train(x, target)[:, 0].isnan().all()
 
 
-@needs_bf16
+@needs_fp32
+@pytest.mark.parametrize("by", [pytest.param("this processor", marks=needs_bf16), "AMX"])
 @pytest.mark.parametrize("name", NATIVE_MODELS)
 @pytest.mark.parametrize(("B", "H"), [(16, 8), (5, 7), (128, 128)])
-def test_bf16_products_are_near_float32s(settings, name, B, H):
+def test_bf16_products_are_near_float32s(settings, name, B, H, by, monkeypatch):
     """bfloat16 keeps 8 bits of a number, 1 part in 256. Odd sizes leave half a pair of rows."""
+    if by == "AMX":
+        replace(monkeypatch, bf16=amx)
     x, target = draw(7, B, 1, [seeded(6)])
 
     def run(precision: str) -> tuple:

@@ -34,7 +34,7 @@ typedef struct {
 typedef struct {
     float slope, epsilon, momentum; /* of LeakyReLU; of BatchNorm */
     Products products;
-    size_t block;     /* elements of the largest, with rows rounded up to pairs */
+    size_t block;     /* elements of the largest, its shorter or longer side rounded up to pairs */
     float *blocks;    /* [threads, block]: room for a block of columns, contiguous or transposed */
     uint16_t *copies; /* [threads, block]: the same as bfloat16 */
 } Options;
@@ -75,8 +75,8 @@ static void lay_out(Layer *layers, int count, size_t M, int bf16, Memory *memory
             l->inverse = take(memory, outputs, sizeof(float));
         }
         if (bf16) {
-            l->x_left = take(memory, M * inputs, 2), l->x_right = take(memory, (M + 1) * inputs, 2);
-            l->dy_left = take(memory, M * outputs, 2);
+            l->x_left = take(memory, M * (inputs + 1), 2), l->x_right = take(memory, (M + 1) * inputs, 2);
+            l->dy_left = take(memory, M * (outputs + 1), 2);
         }
     }
 }
@@ -166,7 +166,7 @@ static float *forward(const Options *o, Layer *layers, int count, int M, const f
     for (Layer *l = layers; l < layers + count; l++) {
         const int K = l->inputs, N = l->outputs;
         l->x = x;
-        const void *X = left(p, (size_t)M * K, x, l->x_left);
+        const void *X = left(p, M, K, x, l->x_left);
 #pragma omp parallel for schedule(dynamic)
         for (int from = 0; from < N; from += COLUMNS) {
             const int width = width_of_block(N, from);
@@ -194,11 +194,11 @@ static float *backward(const Options *o, Layer *layers, int count, int M, float 
             if (!l->dW) continue;
             float *dy_T = own_block(o);
             transpose(M, width, dy + from, N, dy_T);
-            const void *DY_T = left(p, (size_t)width * M, dy_T, own_copy(o));
+            const void *DY_T = left(p, width, M, dy_T, own_copy(o));
             product(p, width, K, M, DY_T, X, false, l->dW + (size_t)from * K, K);
         }
         if (l == layers && !want_dx) return NULL;
-        const void *DY = left(p, (size_t)M * N, dy, l->dy_left);
+        const void *DY = left(p, M, N, dy, l->dy_left);
 #pragma omp parallel for schedule(dynamic)
         for (int from = 0; from < K; from += COLUMNS) {
             const int width = width_of_block(K, from);

@@ -56,9 +56,9 @@ static void lay_out(const Net *net, Work *w, Memory *memory) {
     w->h = take(memory, T * B * H, s), w->dh = take(memory, B * H, s), w->dc = take(memory, B * H, s);
     w->logits = take(memory, B * O, s), w->h_T = take(memory, H * B, s), w->W_T = take(memory, G * H, s);
     w->W_p_T = take(memory, O * H, s);
-    if (net->recurrent.bf16) { /* as right matrices they are rounded up to whole pairs of rows */
+    if (net->recurrent.bf16) { /* rounded up to whole pairs, of columns on the left, of rows on the right */
         w->W_copy = take(memory, (H + 1) * G, 2), w->W_T_copy = take(memory, (G + 1) * H, 2);
-        w->h_copy = take(memory, B * H, 2), w->z_copy = take(memory, B * G, 2);
+        w->h_copy = take(memory, (B + 1) * (H + 1), 2), w->z_copy = take(memory, B * (G + 1), 2);
         w->dz_copy = take(memory, (B + 1) * G, 2);
     }
 }
@@ -68,7 +68,7 @@ static void weight_gradient(const Net *net, const Work *w, int M, const float *h
     const Products *p = &net->recurrent;
     const int H = net->H, G = net->G;
     transpose(M, H, h, H, w->h_T);
-    product(p, H, G, M, left(p, (size_t)M * H, w->h_T, w->h_copy), right(p, M, G, dz, w->dz_copy), true, dW_h, G);
+    product(p, H, G, M, left(p, H, M, w->h_T, w->h_copy), right(p, M, G, dz, w->dz_copy), true, dW_h, G);
 }
 
 /* Loss and accuracy -> result [2], and all gradients, of one batch x [T, B, D], target [B] */
@@ -88,10 +88,10 @@ static void backpropagate(const Cell *cell, const Net *net, const Work *w, const
     for (int t = 1; t < T; t++) {
         float *z = w->z + t * BG, *h_before = w->h + (t - 1) * BH;
         if (t == 1) {
-            product(recurrent, N, G, H, left(recurrent, (size_t)N * H, w->h_0, w->h_copy), W, false, w->z, G);
+            product(recurrent, N, G, H, left(recurrent, N, H, w->h_0, w->h_copy), W, false, w->z, G);
             gather(B, G, w->group, w->z, z);
         } else {
-            product(recurrent, B, G, H, left(recurrent, BH, h_before, w->h_copy), W, false, z, G);
+            product(recurrent, B, G, H, left(recurrent, B, H, h_before, w->h_copy), W, false, z, G);
         }
         cell->forward(net, B, x + t * B * D, &p, w->c + (t - 1) * BH, z, w->c + t * BH, w->tanh_c + t * BH,
                       w->h + t * BH);
@@ -121,12 +121,12 @@ static void backpropagate(const Cell *cell, const Net *net, const Work *w, const
                        w->dc, z);
         if (t == 1) break;
         weight_gradient(net, w, B, w->h + (t - 1) * BH, z, d.W_h);
-        product(recurrent, B, H, G, left(recurrent, BG, z, w->z_copy), W_T, false, w->dh, H);
+        product(recurrent, B, H, G, left(recurrent, B, G, z, w->z_copy), W_T, false, w->dh, H);
     }
     if (T > 1) { /* the second step's products, with its N beginnings */
         sum_groups(B, N, G, w->group, w->z + BG, w->z);
         weight_gradient(net, w, N, w->h_0, w->z, d.W_h);
-        product(recurrent, N, H, G, left(recurrent, (size_t)N * G, w->z, w->z_copy), W_T, false, w->dh_0, H);
+        product(recurrent, N, H, G, left(recurrent, N, G, w->z, w->z_copy), W_T, false, w->dh_0, H);
     } else {
         sum_groups(B, N, H, w->group, w->dh, w->dh_0);
     }
