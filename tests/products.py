@@ -7,8 +7,8 @@ import torch
 
 from dlreport import native
 
-BRGEMM = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6, ctypes.c_bool, *[ctypes.c_void_p] * 3, ctypes.c_bool)
-RELEASE = ctypes.CFUNCTYPE(None, ctypes.c_bool)
+PRODUCT = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6, ctypes.c_bool, *[ctypes.c_void_p] * 3)
+RELEASE = ctypes.CFUNCTYPE(None)
 
 
 def at(address: int, dtype: torch.dtype, shape: tuple[int, ...], strides: tuple[int, ...]) -> torch.Tensor:
@@ -18,17 +18,17 @@ def at(address: int, dtype: torch.dtype, shape: tuple[int, ...], strides: tuple[
     return torch.frombuffer(memory, dtype=dtype).as_strided(shape, strides)
 
 
-@BRGEMM
-def amx(m: int, n: int, k: int, lda: int, ldb: int, ldc: int, add: bool, A: int, B: int, C: int, pairs: bool) -> None:
+@PRODUCT
+def amx(m: int, n: int, k: int, lda: int, ldb: int, ldc: int, add: bool, A: int, B: int, C: int) -> None:
     """In bfloat16, as by Intel's AMX, which multiplies pairs: an odd k gives anything, here NaN."""
     left = at(A, torch.bfloat16, (m, k), (lda, 1)).float()
     right = at(B, torch.bfloat16, (k // 2, n, 2), (2 * ldb, 2, 1)).float().transpose(1, 2).reshape(-1, n)
     result = at(C, torch.float32, (m, n), (ldc, 1))
-    product = left @ right if pairs and k % 2 == 0 else torch.full((m, n), torch.nan)
+    product = left @ right if k % 2 == 0 else torch.full((m, n), torch.nan)
     result.copy_(result + product if add else product)
 
 
-release = RELEASE(lambda pairs: None)
+release = RELEASE(lambda: None)
 
 
 def replace(monkeypatch: pytest.MonkeyPatch, **functions: object) -> None:
