@@ -1,15 +1,19 @@
 """Training in C on a CPU: what sequence.py and gan.py of this folder share. C is compiled when it is first used; its
-matrix products are by PyTorch's kernels."""
+matrix products are by PyTorch's kernels, which are tried first."""
 
 import ctypes
+import faulthandler
 import functools
 import os
 import shlex
+import signal
 import subprocess
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +27,9 @@ TORCH = Path(torch.__file__).parent / "lib"
 C, CPP = ("-std=c11", "-lm"), ("-std=c++17", f"-L{TORCH}", f"-Wl,-rpath,{TORCH}", "-ltorch_cpu")
 COMPILERS = {".c": ("C", "CC", "cc", C), ".cpp": ("C++", "CXX", "c++", CPP)}
 PRODUCTS = "products.cpp"
+# m, n, k, and the length of C's rows: ones, odd ones, and those of the report's networks
+TRIED = (1, 1, 1, 1), (5, 7, 7, 9), (16, 32, 9, 32), (128, 512, 128, 512), (128, 64, 100, 784), (64, 784, 129, 784)
+TRIED += (256, 1, 256, 1), (256, 64, 1, 256)
 
 
 class NativeError(Exception):
@@ -71,6 +78,57 @@ def products(precision: str) -> Products:
     return Products(*(ctypes.cast(library(PRODUCTS)[name], ctypes.c_void_p).value for name in names))
 
 
+class Multiplication(ctypes.Structure):
+    """As in common.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_size_t) for name in ("m", "n", "k", "ldc", "add")),
+        *((name, ctypes.c_void_p) for name in "ABC"),
+        ("products", Products),
+    ]
+
+
+def try_products(source: str, precision: str) -> None:
+    """Raises NativeError unless products, by this C file, are torch.mm's: of whole numbers, so to the last bit."""
+    chance = torch.Generator().manual_seed(0)
+    cases = []
+    for add in (False, True):
+        for m, n, k, ldc in TRIED:
+            A, B, C = (torch.randint(-9, 10, shape, generator=chance).float() for shape in ((m, k), (k, n), (m, ldc)))
+            expected = C.clone()
+            expected[:, :n] = torch.mm(A.double(), B.double()) + (C[:, :n] if add else 0)
+            pointers = address(A, A.dtype, m, k), address(B, B.dtype, k, n), address(C, C.dtype, m, ldc)
+            arguments = Multiplication(m, n, k, ldc, add, *pointers, products(precision))
+            cases.append((arguments, A, B, C.numpy(), expected.numpy()))
+
+    def right() -> bool:
+        for arguments, _, _, found, expected in cases:
+            call(source, "multiply", arguments)
+            if not np.array_equal(found, expected):
+                return False
+        return True
+
+    # A kernel of oneDNN that does not know its sizes computes anything or ends the process: seen for bf16, by AMX.
+    if not (right() if precision == "fp32" else in_child(right)):
+        raise NativeError(f"PyTorch's {precision} products are wrong on this processor")
+
+
+def in_child(function: Callable[[], bool]) -> bool:
+    """What it says in a copy of this process; False if that ends, or takes more than ten seconds."""
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] == 0
+    code = 1
+    try:
+        faulthandler.disable()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what a process says that ends
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(10)
+        code = 0 if function() else 1
+    finally:
+        os._exit(code)
+
+
 @functools.cache
 def serves(source: str, device: str, precision: str) -> bool:
     """Whether this C file serves the device ("cpu", ...). A line says why it serves no CPU, and what that costs."""
@@ -79,7 +137,7 @@ def serves(source: str, device: str, precision: str) -> bool:
     try:
         with ThreadPoolExecutor() as pool:
             list(pool.map(library, (source, PRODUCTS)))
-        products(precision)
+        try_products(source, precision)
     except NativeError as error:
         log.warning("%s; training by autograd, several times slower and not to the same last digits", error)
         return False

@@ -161,3 +161,29 @@ static inline float hyperbolic_tangent(float x) {
     float m = power * q + (power - 1.0f);
     return copysignf(m / (m + 2.0f), x);
 }
+
+/* C [m, n] (+)= A [m, k] B [k, n], C's rows ldc elements apart, by the steps of every product here: for
+ * native/__init__.py, which tries some before the first training */
+typedef struct {
+    size_t m, n, k, ldc, add;
+    const float *A, *B;
+    float *C;
+    Products products;
+} Multiplication;
+
+int multiply(const Multiplication *a, size_t size) {
+    if (size != sizeof *a) return MISFIT;
+    uint16_t *A_copy = NULL, *B_copy = NULL;
+    Memory memory = {0};
+    void *block = NULL;
+    for (int counted = 0; counted < 2; counted++) {
+        if (counted && !(block = allocate(&memory))) return NO_MEMORY;
+        A_copy = take(&memory, 2, a->m, a->k + 1), B_copy = take(&memory, 2, a->k + 1, a->n);
+    }
+    const Products *p = &a->products;
+    product(p, a->m, a->n, a->k, left(p, a->m, a->k, a->A, A_copy), right(p, a->k, a->n, a->B, B_copy), a->add, a->C,
+            a->ldc);
+    if (p->bf16) p->release();
+    free(block);
+    return DONE;
+}

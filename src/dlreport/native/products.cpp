@@ -5,7 +5,7 @@
  * ATen/native/CPUBlas.h: with all that this header includes, compiling took 3 s instead of 0.2. A PyTorch that declares
  * it otherwise has no function of that type, so that this file cannot be loaded.
  *
- * noexcept: an exception must not pass through C, and ends the process.
+ * noexcept: an exception must not pass through C, and ends the process. native/__init__.py tries products first.
  */
 #include <stdint.h>
 
