@@ -1,5 +1,10 @@
 """The native training step against autograd, and both engines against each other."""
 
+import ctypes
+import logging
+import os
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import example, given
@@ -7,12 +12,14 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from dlreport import native
 from dlreport.config import SequenceSettings
 from dlreport.native.sequence import SOURCE
 from dlreport.sequence.engines import Autograd, Native
 from dlreport.sequence.models import MODELS, model_class
 from dlreport.sequence.training import draw
 from helpers import NATIVE_MODELS, needs_native, seeded, small_model
+from products import PRODUCT, amx, replace
 
 needs_fp32, needs_bf16 = needs_native(SOURCE, "fp32"), needs_native(SOURCE, "bf16")
 
@@ -167,11 +174,14 @@ def test_nothing_is_nan_where_weights_saturate_and_a_nan_is_passed_on(settings, 
     assert Native(model, settings, "fp32").train(x, target)[:, 0].isnan().all()
 
 
-@needs_bf16
+@needs_fp32
+@pytest.mark.parametrize("by", [pytest.param("this processor", marks=needs_bf16), "AMX"])
 @pytest.mark.parametrize("name", NATIVE_MODELS)
 @pytest.mark.parametrize(("B", "H"), [(16, 8), (5, 7), (128, 128)])
-def test_bf16_products_are_near_float32s(settings, name, B, H):
+def test_bf16_products_are_near_float32s(settings, name, B, H, by, monkeypatch):
     """bfloat16 keeps 8 bits of a number, 1 part in 256. Odd sizes leave half a pair of rows."""
+    if by == "AMX":
+        replace(monkeypatch, bf16=amx)
     x, target = draw(7, B, 1, [seeded(6)])
 
     def run(precision: str) -> tuple:
@@ -184,6 +194,42 @@ def test_bf16_products_are_near_float32s(settings, name, B, H):
     assert loss == pytest.approx(exact_loss, rel=0.01)
     for mine, theirs in zip(gradients, exact, strict=True):
         assert (mine - theirs).norm() < 0.02 * theirs.norm()
+
+
+def spoilt(product: Callable, spoil: Callable) -> Callable:
+    """A product, and then something with its k, which may be odd, its sizes and its result."""
+
+    @PRODUCT
+    def call(m: int, n: int, k: int, lda: int, ldb: int, ldc: int, add: bool, A: int, B: int, C: int) -> None:
+        product(m, n, k, lda, ldb, ldc, add, A, B, C)
+        spoil(m, n, k, ldc, ctypes.cast(C, ctypes.POINTER(ctypes.c_float)))
+
+    return call
+
+
+def last_is_wrong(m: int, n: int, k: int, ldc: int, C: ctypes.Array) -> None:
+    C[(m - 1) * ldc + n - 1] += m == 64  # of one product alone
+
+
+def writes_beyond(m: int, n: int, k: int, ldc: int, C: ctypes.Array) -> None:
+    if ldc > n:
+        C[n] = -1
+
+
+@needs_fp32
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("spoil", [last_is_wrong, writes_beyond, lambda *_: os.abort(), None])
+def test_products_are_tried_before_their_first_use(precision, spoil, monkeypatch, caplog):
+    """A processor's that are wrong are refused by one line, and those in bf16 that end the process, too."""
+    product = amx if precision == "bf16" else PRODUCT(native.products("fp32").fp32)
+    if spoil and (precision, spoil.__name__) == ("fp32", "<lambda>"):
+        pytest.skip("products in fp32 are tried in the process itself")
+    replace(monkeypatch, **{precision: spoilt(product, spoil) if spoil else product})
+    with caplog.at_level(logging.WARNING, logger="dlreport"):
+        served = native.serves.__wrapped__(SOURCE, "cpu", precision)
+    assert served == (spoil is None)
+    line = f"PyTorch's {precision} products are wrong on this processor; training by autograd"
+    assert [message[: len(line)] for message in caplog.messages] == [line] * (not served)
 
 
 @pytest.mark.parametrize("engine", [pytest.param("native", marks=needs_bf16), "autograd"])

@@ -13,8 +13,23 @@ from dlreport.gan.networks import Discriminator, Generator, discriminator_loss, 
 from dlreport.native import gan as native_gan
 from dlreport.runtime import prepare
 from helpers import needs_native, seeded, tiny_gan
+from products import amx, replace
 
-PRECISIONS = [pytest.param(name, marks=needs_native(native_gan.SOURCE, name)) for name in ("fp32", "bf16")]
+needs_fp32, needs_bf16 = (needs_native(native_gan.SOURCE, precision) for precision in ("fp32", "bf16"))
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("fp32", marks=needs_fp32),
+        pytest.param("bf16", marks=needs_bf16),
+        pytest.param("bf16 by AMX", marks=needs_fp32),
+    ]
+)
+def precision(request, monkeypatch) -> str:
+    name, _, by = request.param.partition(" by ")
+    if by:
+        replace(monkeypatch, bf16=amx)
+    return name
 
 
 @pytest.fixture
@@ -35,7 +50,6 @@ def gradients_by_autograd(generator, discriminator, real, z) -> tuple[float, lis
     return loss.item(), list(torch.autograd.grad(loss, list(discriminator.parameters())))
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("trained", ["generator", "discriminator"])
 @pytest.mark.parametrize("count", [16, 129])
 def test_native_gradients_equal_autograds(digits, tiny, precision, trained, count):
@@ -47,7 +61,7 @@ def test_native_gradients_equal_autograds(digits, tiny, precision, trained, coun
 
     engine = NativeGan(*start, tiny, seeded(), precision)
     flat = torch.full_like(engine.networks[real is not None].parameters, torch.nan)
-    own = native_gan.gradients(real, z, *engine.networks, engine.constants, flat, precision)
+    own = native_gan.gradients(real, z, *engine.networks, engine.constants, flat, precision, threads=1)
 
     exact = precision == "fp32"
     assert own == pytest.approx(loss, rel=1e-5 if exact else 1e-2)
@@ -63,7 +77,6 @@ def test_native_gradients_equal_autograds(digits, tiny, precision, trained, coun
             torch.testing.assert_close(norm.running_var.double(), same_norm.running_var, **rounding)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
 def test_both_engines_train_alike(digits, tiny, precision):
     losses = []
     for engine in (NativeGan, AutogradGan):
@@ -74,7 +87,6 @@ def test_both_engines_train_alike(digits, tiny, precision):
     torch.testing.assert_close(*losses, rtol=1e-3 if precision == "fp32" else 0.03, atol=0)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
 def test_threads_change_no_number_of_the_native_engine(digits, params, precision):
     results = []
     for threads in (1, 2, 3):

@@ -284,7 +284,7 @@ if stage and folder:
 # Of what a stage's file lists, what that stage does not load at these settings, and why.
 NOT_LOADED = {
     "studies/frontier/dvc.yaml:draw": {  # it reads the study's settings by grid.py, which can train: this does not
-        *(f"src/dlreport/native/{name}" for name in ("sequence.c", "cell.h", "common.h")),
+        *(f"src/dlreport/native/{name}" for name in ("sequence.c", "cell.h", "common.h", "products.cpp")),
         *(f"src/dlreport/sequence/models/{name}.py" for name in ("vanilla_rnn", "lstm")),
     },
 }

@@ -1,4 +1,4 @@
-"""Where there is no C compiler: autograd trains, as a line of the log says."""
+"""Where there is no compiler of C or C++: autograd trains, as a line of the log says."""
 
 import json
 import sys
@@ -11,10 +11,13 @@ from helpers import output_of, run
 STAGE = ("--model", "LSTM", "--length", "3")
 
 
-@pytest.mark.parametrize(("compiler", "reason"), [("no-such-cc", "no C compiler"), ("false", "false failed")])
-def test_a_missing_or_broken_compiler_is_a_reason_not_an_error(repository, compiler, reason):
+@pytest.mark.parametrize(
+    ("variable", "compiler", "reason"),
+    [("CC", "no-such-cc", "no C compiler"), ("CXX", "no-such-c++", "no C++ compiler"), ("CC", "false", "false failed")],
+)
+def test_a_missing_or_broken_compiler_is_a_reason_not_an_error(repository, variable, compiler, reason):
     script = 'from dlreport import native; print(native.serves("sequence.c", "cpu", "fp32"))'
-    result = run([sys.executable, "-c", script], repository, CC=compiler)
+    result = run([sys.executable, "-c", script], repository, **{variable: compiler})
     assert (result.returncode, result.stdout) == (0, "False\n")
     assert result.stderr.startswith(reason)
 

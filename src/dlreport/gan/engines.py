@@ -70,6 +70,7 @@ class NativeGan(Engine):
             network.parameters.grad = torch.empty_like(network.parameters)
         self.norms = [layer for layer in self.generator.layers if isinstance(layer, nn.BatchNorm1d)]
         self.constants = SLOPE, self.norms[0].eps, self.norms[0].momentum
+        self.threads = torch.get_num_threads()
         return [[network.parameters] for network in self.networks]
 
     def gradients(self, real: Tensor | None, count: int) -> float:
@@ -77,7 +78,8 @@ class NativeGan(Engine):
         z = self.latents(count)
         generator, discriminator = self.networks
         trained = generator if real is None else discriminator
-        return native_gan.gradients(real, z, *self.networks, self.constants, trained.parameters.grad, self.precision)
+        options = trained.parameters.grad, self.precision, self.threads
+        return native_gan.gradients(real, z, *self.networks, self.constants, *options)
 
     def step(self, real: Tensor) -> Tensor:
         d_loss = self.gradients(real, len(real))

@@ -1,14 +1,19 @@
 """Training in C on a CPU: what sequence.py and gan.py of this folder share. C is compiled when it is first used; its
-matrix products are by PyTorch's kernels."""
+matrix products are by PyTorch's kernels, which are tried first."""
 
 import ctypes
+import faulthandler
 import functools
 import os
 import shlex
+import signal
 import subprocess
 import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,31 +21,36 @@ from dlreport.progress import log
 
 # No -ffast-math: it would let the compiler assume that there is no NaN, and a loss that is NaN must be seen. The two
 # -fno- flags only drop the errno and the trap flags of float operations, which nobody reads, so that loops vectorise.
-FLAGS = ["-std=c11", "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
-# at::native::cpublas::brgemm, for float and for BFloat16, and brgemm_release, as C++ compilers write them
-BRGEMM = "_ZN2at6native7cpublas6brgemmE{integers}b{type}Pfb"
-TYPES = {"fp32": "PKfS3_", "bf16": "PKN3c108BFloat16ES5_"}
-RELEASE = "_ZN2at6native7cpublas14brgemm_releaseEb"
+FLAGS = ["-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC"]
+TORCH = Path(torch.__file__).parent / "lib"
+# By the source's suffix: the language, the variable that names its compiler, the compiler, what follows its flags
+C, CPP = ("-std=c11", "-lm"), ("-std=c++17", f"-L{TORCH}", f"-Wl,-rpath,{TORCH}", "-ltorch_cpu")
+COMPILERS = {".c": ("C", "CC", "cc", C), ".cpp": ("C++", "CXX", "c++", CPP)}
+PRODUCTS = "products.cpp"
+# m, n, k, and the length of C's rows: ones, odd ones, and those of the report's networks
+TRIED = (1, 1, 1, 1), (5, 7, 7, 9), (16, 32, 9, 32), (128, 512, 128, 512), (128, 64, 100, 784), (64, 784, 129, 784)
+TRIED += (256, 1, 256, 1), (256, 64, 1, 256)
 
 
 class NativeError(Exception):
-    """There is no C compiler or no matrix product to call; the message says which."""
+    """There is no compiler or no right matrix product to call; the message says which."""
 
 
 @functools.cache
 def library(source: str) -> ctypes.CDLL:
-    """A C file of this folder, compiled and loaded. Raises NativeError."""
+    """A C or C++ file of this folder, compiled and loaded. Raises NativeError."""
     # Into a directory of this process's own, in about a second: nothing stale, nothing to clean up.
-    compiler = shlex.split(os.environ.get("CC", "cc"))
+    language, variable, default, options = COMPILERS[Path(source).suffix]
+    compiler = shlex.split(os.environ.get(variable, default))
     with tempfile.TemporaryDirectory() as directory:
         target = str(Path(directory) / "native.so")
         for openmp in (["-fopenmp"], []):  # without it, as in Apple's compiler, only the GAN is a little slower
             path = str(Path(__file__).with_name(source))
-            command = [*compiler, *FLAGS, *openmp, "-shared", "-fPIC", path, "-o", target, "-lm"]
             try:
+                command = [*compiler, *FLAGS, *openmp, path, "-o", target, *options]
                 done = subprocess.run(command, capture_output=True, text=True)
             except OSError as error:
-                raise NativeError(f"no C compiler ({error})") from error
+                raise NativeError(f"no {language} compiler ({error})") from error
             if done.returncode == 0:
                 break
         else:
@@ -54,7 +64,7 @@ def library(source: str) -> ctypes.CDLL:
 
 
 class Products(ctypes.Structure):
-    """common.h's Products: addresses of functions in the library that PyTorch has loaded."""
+    """common.h's Products: addresses of the functions of products.cpp."""
 
     _fields_ = [(name, ctypes.c_void_p) for name in ("fp32", "bf16", "release")]
 
@@ -62,23 +72,61 @@ class Products(ctypes.Structure):
 @functools.cache
 def products(precision: str) -> Products:
     """Raises NativeError if this PyTorch or this processor has no such products."""
-    torch_cpu = next((Path(torch.__file__).parent / "lib").glob("libtorch_cpu.*"), None)
-    exported = ctypes.CDLL(torch_cpu and str(torch_cpu))
+    if precision == "bf16" and not any(map(torch.cpu.get_capabilities().get, ("avx512_bf16", "amx_bf16"))):
+        raise NativeError("brgemm has bf16 products on x86 alone, and this processor lacks them")
+    names = ["product_fp32"] if precision == "fp32" else ["product_fp32", "product_bf16", "release_bf16"]
+    return Products(*(ctypes.cast(library(PRODUCTS)[name], ctypes.c_void_p).value for name in names))
 
-    def address(names: list[str]) -> int:
-        for name in names:
-            if hasattr(exported, name):
-                return ctypes.cast(exported[name], ctypes.c_void_p).value
-        raise NativeError("this PyTorch exports no brgemm")
 
-    def brgemm(kind: str) -> int:  # int64_t is long on Linux, long long elsewhere
-        return address([BRGEMM.format(integers=letter * 6, type=TYPES[kind]) for letter in "lx"])
+class Multiplication(ctypes.Structure):
+    """As in common.h."""
 
-    if precision == "fp32":
-        return Products(brgemm("fp32"), None, None)
-    if not any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16")):
-        raise NativeError("brgemm has bf16 products on x86 alone, and this processor lacks them")  # it would abort
-    return Products(brgemm("fp32"), brgemm("bf16"), address([RELEASE]))
+    _fields_ = [
+        *((name, ctypes.c_size_t) for name in ("m", "n", "k", "ldc", "add")),
+        *((name, ctypes.c_void_p) for name in "ABC"),
+        ("products", Products),
+    ]
+
+
+def try_products(source: str, precision: str) -> None:
+    """Raises NativeError unless products, by this C file, are torch.mm's: of whole numbers, so to the last bit."""
+    chance = torch.Generator().manual_seed(0)
+    cases = []
+    for add in (False, True):
+        for m, n, k, ldc in TRIED:
+            A, B, C = (torch.randint(-9, 10, shape, generator=chance).float() for shape in ((m, k), (k, n), (m, ldc)))
+            expected = C.clone()
+            expected[:, :n] = torch.mm(A.double(), B.double()) + (C[:, :n] if add else 0)
+            pointers = address(A, A.dtype, m, k), address(B, B.dtype, k, n), address(C, C.dtype, m, ldc)
+            arguments = Multiplication(m, n, k, ldc, add, *pointers, products(precision))
+            cases.append((arguments, A, B, C.numpy(), expected.numpy()))
+
+    def right() -> bool:
+        for arguments, _, _, found, expected in cases:
+            call(source, "multiply", arguments)
+            if not np.array_equal(found, expected):
+                return False
+        return True
+
+    # A kernel of oneDNN that does not know its sizes computes anything or ends the process: seen for bf16, by AMX.
+    if not (right() if precision == "fp32" else in_child(right)):
+        raise NativeError(f"PyTorch's {precision} products are wrong on this processor")
+
+
+def in_child(function: Callable[[], bool]) -> bool:
+    """What it says in a copy of this process; False if that ends, or takes more than ten seconds."""
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] == 0
+    code = 1
+    try:
+        faulthandler.disable()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what a process says that ends
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(10)
+        code = 0 if function() else 1
+    finally:
+        os._exit(code)
 
 
 @functools.cache
@@ -87,8 +135,9 @@ def serves(source: str, device: str, precision: str) -> bool:
     if device != "cpu":
         return False
     try:
-        products(precision)
-        library(source)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(library, (source, PRODUCTS)))
+        try_products(source, precision)
     except NativeError as error:
         log.warning("%s; training by autograd, several times slower and not to the same last digits", error)
         return False
@@ -102,14 +151,16 @@ def address(tensor: Tensor, dtype: torch.dtype, *shape: int) -> ctypes.c_void_p:
     return ctypes.c_void_p(tensor.data_ptr())
 
 
-def call(source: str, function: str, *arguments: object) -> None:
-    """Raises MemoryError if the function says that it got none."""
-    if getattr(library(source), function)(*arguments):
+def call(source: str, name: str, arguments: ctypes.Structure) -> None:
+    """Call a C function by its one struct. Raises MemoryError if it says that it got none, and ValueError if sizes in
+    the struct contradict each other."""
+    function = library(source)[name]
+    function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_size_t], ctypes.c_int
+    code = function(ctypes.addressof(arguments), ctypes.sizeof(arguments))
+    if code == 1:
         raise MemoryError("not enough memory for a training step; lower batch_size or hidden_dim")
-
-
-def floats(*values: float) -> list[ctypes.c_float]:
-    return [ctypes.c_float(value) for value in values]
+    if code:
+        raise ValueError(f"{source}, {name}: these sizes do not fit together")
 
 
 def flatten(tensors: list[Tensor]) -> Tensor:

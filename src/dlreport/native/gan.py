@@ -9,7 +9,7 @@ from torch import Tensor
 from dlreport import native
 
 SOURCE = "gan.c"
-ACTIVATIONS = ("none", "LeakyReLU", "Tanh")  # as numbered in gan.c
+ACTIVATIONS = ("none", "LeakyReLU", "Tanh")  # as numbered in layer.h
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,44 @@ class Network:
         return sum(2 * outputs * norm for _, outputs, norm, _ in self.shapes)
 
 
+class Shape(ctypes.Structure):
+    """As in layer.h."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in ("inputs", "outputs", "norm", "activation")]
+
+
+class Layers(ctypes.Structure):
+    """A network, as in layer.h."""
+
+    _fields_ = [
+        ("count", ctypes.c_size_t),
+        ("shapes", ctypes.POINTER(Shape)),
+        *((name, ctypes.c_void_p) for name in ("parameters", "running")),
+    ]
+
+    @classmethod
+    def of(cls, network: Network) -> "Layers":
+        shapes = (Shape * len(network.shapes))(*network.shapes)
+        parameters = native.address(network.parameters, torch.float32, network.parameter_count)
+        return cls(
+            len(shapes), shapes, parameters, native.address(network.running, torch.float32, network.running_count)
+        )
+
+
+class Step(ctypes.Structure):
+    """As in gan.c."""
+
+    _fields_ = [
+        ("B", ctypes.c_size_t),
+        *((name, ctypes.c_void_p) for name in ("real", "z")),
+        *((name, Layers) for name in ("generator", "discriminator")),
+        *((name, ctypes.c_float) for name in ("slope", "epsilon", "momentum", "loss")),
+        ("gradients", ctypes.c_void_p),
+        ("threads", ctypes.c_size_t),
+        ("products", native.Products),
+    ]
+
+
 def gradients(
     real: Tensor | None,
     z: Tensor,
@@ -37,6 +75,7 @@ def gradients(
     constants: tuple[float, float, float],
     gradients: Tensor,
     precision: str,
+    threads: int,
 ) -> float:
     """The discriminator's loss for real images [B, P] and latents z [B, Z]; with `real` None the generator's.
 
@@ -44,21 +83,16 @@ def gradients(
     variances move. `constants`: LeakyReLU's slope, BatchNorm's epsilon and momentum. Raises MemoryError.
     """
     B = len(z)
-    loss = ctypes.c_float()
-    networks: list[object] = []
-    for network in (generator, discriminator):
-        shapes = [value for layer in network.shapes for value in layer]
-        networks += [len(network.shapes), (ctypes.c_int * len(shapes))(*shapes)]
-        networks.append(native.address(network.parameters, torch.float32, network.parameter_count))
-        networks.append(native.address(network.running, torch.float32, network.running_count))
     trained = generator if real is None else discriminator
-    images = None if real is None else native.address(real, torch.float32, B, discriminator.shapes[0][0])
-    native.call(
-        *(SOURCE, "gan_gradients"),
-        *(B, images, native.address(z, torch.float32, B, generator.shapes[0][0])),
-        *networks,
-        *native.floats(*constants),
+    step = Step(
+        B,
+        None if real is None else native.address(real, torch.float32, B, discriminator.shapes[0][0]),
+        native.address(z, torch.float32, B, generator.shapes[0][0]),
+        *(Layers.of(network) for network in (generator, discriminator)),
+        *(*constants, torch.nan),
         native.address(gradients, torch.float32, trained.parameter_count),
-        *(ctypes.byref(loss), ctypes.byref(native.products(precision))),
+        threads,
+        native.products(precision),
     )
-    return loss.value
+    native.call(SOURCE, "gan_gradients", step)
+    return step.loss

@@ -15,7 +15,7 @@
 typedef struct {
     float *x_0, *z_0, *c_0, *tanh_c_0, *h_0, *dh_0, *dc_0; /* [N, D] [N, G], the others [N, H]: of the first step */
     float *zeros;                                          /* [N, H]: c before it */
-    int *group;                                            /* [B]: which of the N each sequence is */
+    size_t *group;                                         /* [B]: which of the N each sequence is */
     float *z, *c, *tanh_c, *h;                             /* [T, B, G], the others [T, B, H]: of all steps; at t = 0
                                                               z is free for [N, G], c and h repeat c_0 and h_0 */
     float *dh, *dc, *logits;                               /* [B, H] [B, H] [B, O] */
@@ -24,10 +24,10 @@ typedef struct {
 } Work;
 
 /* rows [N, D]: the different rows of x [B, D] in the order in which they come; group [B]; returns N */
-static int distinct(int B, int D, const float *x, float *rows, int *group) {
-    int N = 0;
-    for (int b = 0; b < B; b++, x += D) {
-        int k = 0;
+static size_t distinct(size_t B, size_t D, const float *x, float *rows, size_t *group) {
+    size_t N = 0;
+    for (size_t b = 0; b < B; b++, x += D) {
+        size_t k = 0;
         while (k < N && memcmp(rows + k * D, x, D * sizeof(float))) k++;
         if (k == N) memcpy(rows + N++ * D, x, D * sizeof(float));
         group[b] = k;
@@ -36,102 +36,121 @@ static int distinct(int B, int D, const float *x, float *rows, int *group) {
 }
 
 /* all [B, width] = rows[group] */
-static void gather(int B, int width, const int *group, const float *rows, float *all) {
-    for (int b = 0; b < B; b++) memcpy(all + b * width, rows + group[b] * width, width * sizeof(float));
+static void gather(size_t B, size_t width, const size_t *group, const float *rows, float *all) {
+    for (size_t b = 0; b < B; b++) memcpy(all + b * width, rows + group[b] * width, width * sizeof(float));
 }
 
 /* rows [N, width] = the sums of `all` [B, width] by group */
-static void sum_groups(int B, int N, int width, const int *group, const float *restrict all, float *restrict rows) {
-    memset(rows, 0, (size_t)N * width * sizeof(float));
-    for (int b = 0; b < B; b++)
-        for (int j = 0; j < width; j++) rows[group[b] * width + j] += all[b * width + j];
+static void sum_groups(size_t B, size_t N, size_t width, const size_t *group, const float *restrict all,
+                       float *restrict rows) {
+    memset(rows, 0, N * width * sizeof(float));
+    for (size_t b = 0; b < B; b++)
+        for (size_t j = 0; j < width; j++) rows[group[b] * width + j] += all[b * width + j];
 }
 
 static void lay_out(const Net *net, Work *w, Memory *memory) {
-    const size_t B = net->B, T = net->T, D = net->D, H = net->H, O = net->O, G = net->G, s = sizeof(float);
-    w->x_0 = take(memory, B * D, s), w->z_0 = take(memory, B * G, s), w->c_0 = take(memory, B * H, s);
-    w->tanh_c_0 = take(memory, B * H, s), w->h_0 = take(memory, B * H, s), w->dh_0 = take(memory, B * H, s);
-    w->dc_0 = take(memory, B * H, s), w->zeros = take(memory, B * H, s), w->group = take(memory, B, sizeof(int));
-    w->z = take(memory, T * B * G, s), w->c = take(memory, T * B * H, s), w->tanh_c = take(memory, T * B * H, s);
-    w->h = take(memory, T * B * H, s), w->dh = take(memory, B * H, s), w->dc = take(memory, B * H, s);
-    w->logits = take(memory, B * O, s), w->h_T = take(memory, H * B, s), w->W_T = take(memory, G * H, s);
-    w->W_p_T = take(memory, O * H, s);
-    if (net->recurrent.bf16) { /* as right matrices they are rounded up to whole pairs of rows */
-        w->W_copy = take(memory, (H + 1) * G, 2), w->W_T_copy = take(memory, (G + 1) * H, 2);
-        w->h_copy = take(memory, B * H, 2), w->z_copy = take(memory, B * G, 2);
-        w->dz_copy = take(memory, (B + 1) * G, 2);
+    const size_t B = net->B, D = net->D, H = net->H, O = net->O, G = net->G, s = sizeof(float);
+    const size_t TB = net->T * B; /* no more than x has elements */
+    w->x_0 = take(memory, s, B, D), w->z_0 = take(memory, s, B, G), w->c_0 = take(memory, s, B, H);
+    w->tanh_c_0 = take(memory, s, B, H), w->h_0 = take(memory, s, B, H), w->dh_0 = take(memory, s, B, H);
+    w->dc_0 = take(memory, s, B, H), w->zeros = take(memory, s, B, H), w->group = take(memory, sizeof(size_t), B, 1);
+    w->z = take(memory, s, TB, G), w->c = take(memory, s, TB, H), w->tanh_c = take(memory, s, TB, H);
+    w->h = take(memory, s, TB, H), w->dh = take(memory, s, B, H), w->dc = take(memory, s, B, H);
+    w->logits = take(memory, s, B, O), w->h_T = take(memory, s, H, B), w->W_T = take(memory, s, G, H);
+    w->W_p_T = take(memory, s, O, H);
+    if (net->recurrent.bf16) { /* rounded up to whole pairs, of columns on the left, of rows on the right */
+        w->W_copy = take(memory, 2, H + 1, G), w->W_T_copy = take(memory, 2, G + 1, H);
+        w->h_copy = take(memory, 2, B + 1, H + 1), w->z_copy = take(memory, 2, B, G + 1);
+        w->dz_copy = take(memory, 2, B + 1, G);
     }
 }
 
 /* dW_h [H, G] += h' dz of M sequences, h [M, H], dz [M, G] */
-static void weight_gradient(const Net *net, const Work *w, int M, const float *h, const float *dz, float *dW_h) {
+static void weight_gradient(const Net *net, const Work *w, size_t M, const float *h, const float *dz, float *dW_h) {
     const Products *p = &net->recurrent;
-    const int H = net->H, G = net->G;
+    const size_t H = net->H, G = net->G;
     transpose(M, H, h, H, w->h_T);
-    product(p, H, G, M, left(p, (size_t)M * H, w->h_T, w->h_copy), right(p, M, G, dz, w->dz_copy), true, dW_h, G);
+    product(p, H, G, M, left(p, H, M, w->h_T, w->h_copy), right(p, M, G, dz, w->dz_copy), true, dW_h, G);
 }
 
-/* Loss and accuracy -> result [2], and all gradients, of one batch x [T, B, D], target [B] */
-static void backpropagate(const Cell *cell, const Net *net, const Work *w, const float *x, const int64_t *target,
-                          float *parameters, float *gradients, float *result) {
-    const int B = net->B, T = net->T, D = net->D, H = net->H, O = net->O, G = net->G;
-    const size_t BH = (size_t)B * H, BG = (size_t)B * G;
-    const Parameters p = split(net, parameters), d = split(net, gradients);
-    const Products *recurrent = &net->recurrent, *output = &net->output;
+/* Through all time steps of one batch x [T, B, D]; returns N */
+static size_t forward(const Cell *cell, const Net *net, const Work *w, const float *x, const Parameters *p) {
+    const size_t B = net->B, T = net->T, D = net->D, H = net->H, G = net->G, BH = B * H, BG = B * G;
+    const Products *products = &net->recurrent;
 
-    const int N = distinct(B, D, x, w->x_0, w->group);
+    /* The first step, for the N beginnings: h_{-1} is zero, and so is its product with W_h. */
+    const size_t N = distinct(B, D, x, w->x_0, w->group);
     memset(w->z_0, 0, N * G * sizeof(float));
-    cell->forward(net, N, w->x_0, &p, w->zeros, w->z_0, w->c_0, w->tanh_c_0, w->h_0);
+    cell->forward(net, N, w->x_0, p, w->zeros, w->z_0, w->c_0, w->tanh_c_0, w->h_0);
     gather(B, H, w->group, w->h_0, w->h);
     if (cell->memory) gather(B, H, w->group, w->c_0, w->c);
-    const void *W = right(recurrent, H, G, p.W_h, w->W_copy);
-    for (int t = 1; t < T; t++) {
+
+    const void *W = right(products, H, G, p->W_h, w->W_copy);
+    for (size_t t = 1; t < T; t++) {
         float *z = w->z + t * BG, *h_before = w->h + (t - 1) * BH;
+        /* z = h_{t-1} W_h, at the second step for the N beginnings */
         if (t == 1) {
-            product(recurrent, N, G, H, left(recurrent, (size_t)N * H, w->h_0, w->h_copy), W, false, w->z, G);
+            product(products, N, G, H, left(products, N, H, w->h_0, w->h_copy), W, false, w->z, G);
             gather(B, G, w->group, w->z, z);
         } else {
-            product(recurrent, B, G, H, left(recurrent, BH, h_before, w->h_copy), W, false, z, G);
+            product(products, B, G, H, left(products, B, H, h_before, w->h_copy), W, false, z, G);
         }
-        cell->forward(net, B, x + t * B * D, &p, w->c + (t - 1) * BH, z, w->c + t * BH, w->tanh_c + t * BH,
+        cell->forward(net, B, x + t * B * D, p, w->c + (t - 1) * BH, z, w->c + t * BH, w->tanh_c + t * BH,
                       w->h + t * BH);
     }
+    return N;
+}
 
-    const float *h_last = w->h + (T - 1) * BH;
-    for (int b = 0; b < B; b++) memcpy(w->logits + b * O, p.b_p, O * sizeof(float));
-    product(output, B, O, H, h_last, p.W_p, true, w->logits, O);
-    cross_entropy(B, O, target, w->logits, result);
+/* The output layer, logits = h_last W_p + b_p, forward and back: loss and accuracy -> result [2], the gradients of W_p
+ * and b_p, and dloss/dh_last in w->dh */
+static void output_layer(const Net *net, const Work *w, const int64_t *target, const Parameters *p,
+                         const Parameters *d, float *result) {
+    const size_t B = net->B, H = net->H, O = net->O;
+    const Products *products = &net->output;
+    const float *h_last = w->h + (net->T - 1) * B * H;
+    for (size_t b = 0; b < B; b++) memcpy(w->logits + b * O, p->b_p, O * sizeof(float));
+    product(products, B, O, H, h_last, p->W_p, true, w->logits, O);
+    cross_entropy(B, O, target, w->logits, result); /* from here on `logits` are dloss/dlogits */
+
+    /* dW_p = h_last' dlogits,  db_p = the rows' sum,  dh = dlogits W_p' */
     transpose(B, H, h_last, H, w->h_T);
-    product(output, H, O, B, w->h_T, w->logits, false, d.W_p, O);
-    memset(d.b_p, 0, O * sizeof(float));
-    for (int b = 0; b < B; b++)
-        for (int j = 0; j < O; j++) d.b_p[j] += w->logits[b * O + j];
-    transpose(H, O, p.W_p, O, w->W_p_T);
-    product(output, B, H, O, w->logits, w->W_p_T, false, w->dh, H);
+    product(products, H, O, B, w->h_T, w->logits, false, d->W_p, O);
+    memset(d->b_p, 0, O * sizeof(float));
+    for (size_t b = 0; b < B; b++)
+        for (size_t j = 0; j < O; j++) d->b_p[j] += w->logits[b * O + j];
+    transpose(H, O, p->W_p, O, w->W_p_T);
+    product(products, B, H, O, w->logits, w->W_p_T, false, w->dh, H);
+}
 
-    transpose(H, G, p.W_h, G, w->W_T);
-    const void *W_T = right(recurrent, G, H, w->W_T, w->W_T_copy);
-    memset(d.W_x, 0, D * G * sizeof(float));
-    memset(d.b, 0, G * sizeof(float));
-    memset(d.W_h, 0, H * G * sizeof(float));
+/* Back through all time steps, from the last one's dloss/dh in w->dh: the gradients of W_x, W_h and b */
+static void backward(const Cell *cell, const Net *net, const Work *w, const float *x, size_t N, const Parameters *p,
+                     const Parameters *d) {
+    const size_t B = net->B, T = net->T, D = net->D, H = net->H, G = net->G, BH = B * H, BG = B * G;
+    const Products *products = &net->recurrent;
+    transpose(H, G, p->W_h, G, w->W_T);
+    const void *W_T = right(products, G, H, w->W_T, w->W_T_copy);
+    memset(d->W_x, 0, D * G * sizeof(float));
+    memset(d->b, 0, G * sizeof(float));
+    memset(d->W_h, 0, H * G * sizeof(float));
     memset(w->dc, 0, BH * sizeof(float));
-    for (int t = T - 1; t > 0; t--) {
+    for (size_t t = T - 1; t > 0; t--) {
         float *z = w->z + t * BG;
-        cell->backward(net, B, x + t * B * D, &d, w->c + (t - 1) * BH, w->tanh_c + t * BH, w->h + t * BH, w->dh,
-                       w->dc, z);
+        cell->backward(net, B, x + t * B * D, d, w->c + (t - 1) * BH, w->tanh_c + t * BH, w->h + t * BH, w->dh, w->dc,
+                       z);
         if (t == 1) break;
-        weight_gradient(net, w, B, w->h + (t - 1) * BH, z, d.W_h);
-        product(recurrent, B, H, G, left(recurrent, BG, z, w->z_copy), W_T, false, w->dh, H);
+        /* dW_h += h_{t-1}' dz,  dh_{t-1} = dz W_h' */
+        weight_gradient(net, w, B, w->h + (t - 1) * BH, z, d->W_h);
+        product(products, B, H, G, left(products, B, G, z, w->z_copy), W_T, false, w->dh, H);
     }
-    if (T > 1) { /* the second step's products, with its N beginnings */
+    if (T > 1) { /* the second step's products, with its N beginnings: sums of dz take the place of dz */
         sum_groups(B, N, G, w->group, w->z + BG, w->z);
-        weight_gradient(net, w, N, w->h_0, w->z, d.W_h);
-        product(recurrent, N, H, G, left(recurrent, (size_t)N * G, w->z, w->z_copy), W_T, false, w->dh_0, H);
+        weight_gradient(net, w, N, w->h_0, w->z, d->W_h);
+        product(products, N, H, G, left(products, N, G, w->z, w->z_copy), W_T, false, w->dh_0, H);
     } else {
         sum_groups(B, N, H, w->group, w->dh, w->dh_0);
     }
     sum_groups(B, N, H, w->group, w->dc, w->dc_0);
-    cell->backward(net, N, w->x_0, &d, w->zeros, w->tanh_c_0, w->h_0, w->dh_0, w->dc_0, w->z_0);
+    cell->backward(net, N, w->x_0, d, w->zeros, w->tanh_c_0, w->h_0, w->dh_0, w->dc_0, w->z_0);
 }
 
 /* Scale the gradients, all together, to a norm of at most max_norm */
@@ -153,7 +172,7 @@ static void rmsprop(size_t count, float rate, float alpha, float epsilon, const 
 }
 
 /* As RMSprop, along a running mean of the gradients; both runs corrected for their start at zero (Kingma & Ba, 2015) */
-static void adam(size_t count, float rate, float beta, float alpha, float epsilon, int64_t step,
+static void adam(size_t count, float rate, float beta, float alpha, float epsilon, double step,
                  const float *restrict gradients, float *restrict means, float *restrict squares,
                  float *restrict parameters) {
     const float corrected = (float)(rate / (1.0 - pow(beta, step))), root = (float)sqrt(1.0 - pow(alpha, step));
@@ -165,30 +184,46 @@ static void adam(size_t count, float rate, float beta, float alpha, float epsilo
 }
 
 /* K training steps of CELLS[cell]: x [K, T, B, D], target [K, B] -> results [K, 2], loss and accuracy of each step
- * before its update. `parameters`, their running `squares` and `means` and their `gradients` (of the last step, when done) are flat. By
- * Adam after `done` steps, or by RMSprop if there are no means. An infinite max_norm: no clipping. Returns 0, or 1 if
- * there is not enough memory. */
-int train_sequence(int cell, int K, int B, int T, int D, int H, int G, int O, const float *x, const int64_t *target,
-                   float rate, float beta, float alpha, float epsilon, float max_norm, int64_t done, float *parameters,
-                   float *squares, float *means, float *gradients, float *results, const Products *products) {
-    const Net net = {B, T, D, H, G, O, *products, {products->fp32, NULL, NULL}};
-    const size_t count = (size_t)(D + H + 1) * net.G + (size_t)(H + 1) * O;
-    Work work;
+ * before its update. `parameters`, their running `squares` and `means` and their `gradients` (of the last step, when
+ * done) are flat. By Adam after `done` steps, or by RMSprop if there are no means. An infinite max_norm: no clipping. */
+typedef struct {
+    size_t cell, K, B, T, D, H, G, O;
+    const float *x;
+    const int64_t *target;
+    float rate, beta, alpha, epsilon, max_norm;
+    int64_t done;
+    float *parameters, *squares, *means, *gradients, *results;
+    Products products;
+} Training;
+
+int train_sequence(const Training *a, size_t size) {
+    if (size != sizeof *a || a->cell >= sizeof CELLS / sizeof *CELLS) return MISFIT;
+    const Cell *cell = &CELLS[a->cell];
+    if (a->G != cell->gates * a->H || !a->B || !a->T || !a->D) return MISFIT;
+    const Net net = {a->B, a->T, a->D, a->H, a->G, a->O, a->products, {a->products.fp32, NULL, NULL}};
+    const size_t count = (a->D + a->H + 1) * a->G + (a->H + 1) * a->O;
+    const Parameters p = split(&net, a->parameters), d = split(&net, a->gradients);
+
+    Work work = {0};
     Memory memory = {0};
     lay_out(&net, &work, &memory);
     void *block = allocate(&memory);
-    if (!block) return 1;
+    if (!block) return NO_MEMORY;
     lay_out(&net, &work, &memory);
-    memset(work.zeros, 0, (size_t)B * H * sizeof(float));
-    for (int k = 0; k < K; k++, x += (size_t)T * B * D, target += B, results += 2) {
-        backpropagate(&CELLS[cell], &net, &work, x, target, parameters, gradients, results);
-        if (max_norm < INFINITY) clip(count, max_norm, gradients);
-        if (means)
-            adam(count, rate, beta, alpha, epsilon, done + k + 1, gradients, means, squares, parameters);
+    memset(work.zeros, 0, a->B * a->H * sizeof(float));
+    for (size_t k = 0; k < a->K; k++) {
+        const float *x = a->x + k * a->T * a->B * a->D;
+        const size_t N = forward(cell, &net, &work, x, &p);
+        output_layer(&net, &work, a->target + k * a->B, &p, &d, a->results + 2 * k);
+        backward(cell, &net, &work, x, N, &p, &d);
+        if (a->max_norm < INFINITY) clip(count, a->max_norm, a->gradients);
+        if (a->means)
+            adam(count, a->rate, a->beta, a->alpha, a->epsilon, (double)a->done + (double)k + 1.0, a->gradients,
+                 a->means, a->squares, a->parameters);
         else
-            rmsprop(count, rate, alpha, epsilon, gradients, squares, parameters);
+            rmsprop(count, a->rate, a->alpha, a->epsilon, a->gradients, a->squares, a->parameters);
     }
-    if (products->bf16) products->release(true);
+    if (a->products.bf16) a->products.release();
     free(block);
-    return 0;
+    return DONE;
 }

@@ -11,6 +11,19 @@ SOURCE = "sequence.c"
 CELLS = ("vanilla_rnn", "lstm")  # as in CELLS of cell.h
 
 
+class Training(ctypes.Structure):
+    """As in sequence.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_size_t) for name in ("cell", *"KBTDHGO")),
+        *((name, ctypes.c_void_p) for name in ("x", "target")),
+        *((name, ctypes.c_float) for name in ("rate", "beta", "alpha", "epsilon", "max_norm")),
+        ("done", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("parameters", "squares", "means", "gradients", "results")),
+        ("products", native.Products),
+    ]
+
+
 def train(
     cell: str,
     x: Tensor,
@@ -39,16 +52,16 @@ def train(
     if target.min() < 0 or target.max() >= O:
         raise ValueError(f"targets must be 0 to {O - 1}, found {target.min()} to {target.max()}")
     results = torch.empty(K, 2)
-    native.call(
-        *(SOURCE, "train_sequence"),
+    flat = [
+        None if tensor is None else native.address(tensor, torch.float32, count)
+        for tensor in (parameters, squares, means, gradients)
+    ]
+    arguments = Training(
         *(CELLS.index(cell), K, B, T, D, H, G, O),
         *(native.address(x, torch.float32, K, T, B, D), native.address(target, torch.int64, K, B)),
-        *native.floats(*optimizer, max_norm),
-        ctypes.c_int64(done),
-        *(native.address(tensor, torch.float32, count) for tensor in (parameters, squares)),
-        ctypes.c_void_p(None) if means is None else native.address(means, torch.float32, count),
-        native.address(gradients, torch.float32, count),
-        native.address(results, torch.float32, K, 2),
-        ctypes.byref(native.products(precision)),
+        *(*optimizer, max_norm, done),
+        *(*flat, native.address(results, torch.float32, K, 2)),
+        native.products(precision),
     )
+    native.call(SOURCE, "train_sequence", arguments)
     return results

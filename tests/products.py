@@ -1,0 +1,43 @@
+"""Matrix products to take the place of PyTorch's in tests."""
+
+import ctypes
+
+import pytest
+import torch
+
+from dlreport import native
+
+PRODUCT = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6, ctypes.c_bool, *[ctypes.c_void_p] * 3)
+RELEASE = ctypes.CFUNCTYPE(None)
+
+
+def at(address: int, dtype: torch.dtype, shape: tuple[int, ...], strides: tuple[int, ...]) -> torch.Tensor:
+    """The values there."""
+    last = sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
+    memory = (ctypes.c_char * ((last + 1) * dtype.itemsize)).from_address(address)
+    return torch.frombuffer(memory, dtype=dtype).as_strided(shape, strides)
+
+
+@PRODUCT
+def amx(m: int, n: int, k: int, lda: int, ldb: int, ldc: int, add: bool, A: int, B: int, C: int) -> None:
+    """In bfloat16, as by Intel's AMX, which multiplies pairs: an odd k gives anything, here NaN."""
+    left = at(A, torch.bfloat16, (m, k), (lda, 1)).float()
+    right = at(B, torch.bfloat16, (k // 2, n, 2), (2 * ldb, 2, 1)).float().transpose(1, 2).reshape(-1, n)
+    result = at(C, torch.float32, (m, n), (ldc, 1))
+    product = left @ right if k % 2 == 0 else torch.full((m, n), torch.nan)
+    result.copy_(result + product if add else product)
+
+
+release = RELEASE(lambda: None)
+
+
+def replace(monkeypatch: pytest.MonkeyPatch, **functions: object) -> None:
+    """These products ("fp32", "bf16") for the engines' own, the others as they are."""
+    own = native.products("fp32").fp32
+    addresses = {name: ctypes.cast(function, ctypes.c_void_p).value for name, function in functions.items()}
+    both = {"fp32": own, "bf16": None, "release": ctypes.cast(release, ctypes.c_void_p).value} | addresses
+    monkeypatch.setattr(
+        native,
+        "products",
+        lambda precision: native.Products(*both.values()) if precision == "bf16" else native.Products(both["fp32"]),
+    )
