@@ -99,7 +99,7 @@ def read(path: Path, content: bytes) -> tuple[str, set[str], set[str]]:
     names, quoted = set(), set()
     if path.suffix != ".py":
         text = content.decode("latin-1")  # of any bytes
-        text = without_comments(text) if path.suffix in (".c", ".h") else text
+        text = without_comments(text) if path.suffix in (".c", ".cpp", ".h") else text
         return text, names, set(re.findall(r"""["'](?:[\w./-]*/)?([\w.-]+)["']""", text))
     try:
         tree = ast.parse(content, path)

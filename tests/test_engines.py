@@ -16,7 +16,7 @@ from dlreport import native
 from dlreport.config import SequenceSettings
 from dlreport.native.sequence import SOURCE
 from dlreport.sequence.engines import Autograd, Native
-from dlreport.sequence.models import MODELS, model_class
+from dlreport.sequence.models import model_class
 from dlreport.sequence.training import draw
 from helpers import NATIVE_MODELS, needs_native, seeded, small_model
 from products import PRODUCT, amx, replace
@@ -257,15 +257,6 @@ def test_arrays_that_do_not_fit_are_refused(settings):
             engine.train(*bad)
     with pytest.raises(ValueError, match="targets must be 0 to 9, found 10 to 10"):
         engine.train(x, torch.full_like(target, 10))
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_autograds_step_can_be_compiled_whole(settings, name):
-    """As it is on a GPU; here traced without one."""
-    x, target = draw(4, 16, 3, [seeded(seed) for seed in range(2)])
-    plain, traced = (Autograd([small_model(name), small_model(name)], settings, "fp32") for _ in range(2))
-    traced.step = torch.compile(traced.eager_step, backend="aot_eager", fullgraph=True, dynamic=False)
-    torch.testing.assert_close(traced.train(x, target), plain.train(x, target))
 
 
 @needs_fp32

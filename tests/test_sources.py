@@ -76,14 +76,14 @@ def commented(path: Path, text: str) -> str:
         text = re.sub(r'(:\n +""")', r"\1Another. ", text)
         text = re.sub(r"^(def|class|@)", r"\n# another comment\n\n\1", text, flags=re.M)
         return f"{text}\n\n# the last comment\n"
-    if path.suffix in (".c", ".h"):
+    if path.suffix in (".c", ".cpp", ".h"):
         return "/* Another\n   comment. */\n\n" + text.replace(";\n", ";   // another comment\n\n")
     return text
 
 
 def edit(path: Path) -> None:
     """A change of what the file means, as small as there is."""
-    added = {".py": "\nADDED = 1\n", ".c": "\nint added;\n", ".h": "\nint added;\n"}.get(path.suffix, " ")
+    added = {".py": "\nADDED = 1\n", ".c": "\nint added;\n", ".cpp": "\nint added;\n", ".h": "\nint added;\n"}.get(path.suffix, " ")
     path.write_text(path.read_text() + added)
 
 
@@ -93,7 +93,7 @@ def test_no_comment_docstring_or_blank_line_changes_a_file(tree):
         text = path.read_text()
         edited += text != commented(path, text)
         path.write_text(commented(path, text))
-    assert edited == len([path for path in code(tree) if path.suffix in (".py", ".c", ".h")])
+    assert edited == len([path for path in code(tree) if path.suffix in (".py", ".c", ".cpp", ".h")])
     assert changed(before) == set()
 
 

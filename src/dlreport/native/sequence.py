@@ -47,7 +47,7 @@ def train(
     gradients. Raises MemoryError.
     """
     K, T, B, _ = x.shape
-    D, H, G, O = shapes  # noqa: E741
+    D, H, G, O = shapes
     count = (D + H + 1) * G + (H + 1) * O
     if target.min() < 0 or target.max() >= O:
         raise ValueError(f"targets must be 0 to {O - 1}, found {target.min()} to {target.max()}")

@@ -1,7 +1,7 @@
-"""Training of a sequence model by blocks of steps, in the two forms there are.
+"""Training of a sequence model by blocks of steps, in the three forms there are.
 
-`Native`, in C, where it can be: on a CPU with a C compiler, for a model with a step in native/cell.h. `Autograd` for
-every other model, on every other device, and without a compiler.
+`Native`, in C, on a CPU with a C compiler, and `Fused`, by Triton, on CUDA: for a model with a step in native/cell.h
+and gpu/sequence.py. `Autograd` for every other model, on every other device, and where these cannot be.
 
 Shapes: K steps, R replicates, B batch, T time steps, D input dim.
   `train` takes x [K, R, T, B, D] and target [K, R, B], updates the models' weights step by step, and returns loss and
@@ -9,17 +9,44 @@ Shapes: K steps, R replicates, B batch, T time steps, D input dim.
 """
 
 import math
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
 from dlreport.config import SequenceSettings
+from dlreport.gpu import LARGEST_H, Steps
 from dlreport.native import flatten
 from dlreport.native import sequence as native_sequence
+from dlreport.progress import log
 from dlreport.sequence.models.base import SequenceModel, accuracy, cross_entropy
 
 # PyTorch's defaults; the first decay is that of the gradients' running mean, the second that of their squares
 DECAYS, EPSILON = {"RMSprop": (0.0, 0.99), "Adam": (0.9, 0.999)}, 1e-8
+
+
+def update_of(settings: SequenceSettings) -> tuple[tuple[float, float, float, float], float]:
+    """Learning rate, decay of the gradients' mean, of their squares, and epsilon; the norm from which on they are
+    clipped, infinite if they are not."""
+    optimizer = settings.learning_rate, *DECAYS[settings.optimizer], EPSILON
+    return optimizer, settings.clip.max_norm if settings.clip.mode == "effective" else math.inf
+
+
+def fused_serves(model: SequenceModel, settings: SequenceSettings, length: int, device: torch.device) -> bool:
+    """Whether `Fused` can train the model on this device; a line says why not, where there is another reason than that
+    the model has no step in gpu/sequence.py."""
+    if device.type != "cuda" or not model.NATIVE:
+        return False
+    reason = None
+    if find_spec("triton") is None:
+        reason = "Triton is not installed"
+    elif settings.hidden_dim > LARGEST_H:
+        reason = f"hidden_dim is over {LARGEST_H}"
+    elif settings.batch_size * length * model.W_h.shape[1] >= 2**31:
+        reason = "a batch has too many numbers to count in 32 bits"
+    if reason:
+        log.warning("%s; training by autograd, several times slower", reason)
+    return not reason
 
 
 class Native:
@@ -28,12 +55,11 @@ class Native:
     def __init__(self, model: SequenceModel, settings: SequenceSettings, precision: str):
         self.cell = model.NATIVE
         W_x, W_h, b, W_p, b_p = model.parameters()  # the order that sequence.c expects
-        D, G, H, O = *W_x.shape, W_h.shape[0], len(b_p)  # noqa: E741
+        D, G, H, O = *W_x.shape, W_h.shape[0], len(b_p)
         assert [*W_h.shape, *b.shape, *W_p.shape] == [H, G, G, H, O]
         self.shapes = D, H, G, O
         self.precision = precision
-        self.optimizer = settings.learning_rate, *DECAYS[settings.optimizer], EPSILON
-        self.max_norm = settings.clip.max_norm if settings.clip.mode == "effective" else math.inf
+        self.optimizer, self.max_norm = update_of(settings)
         self.weights = flatten(list(model.parameters()))
         self.squares, self.gradients = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         self.means = torch.zeros_like(self.weights) if settings.optimizer == "Adam" else None
@@ -49,6 +75,28 @@ class Native:
         return results[..., None]
 
 
+class Fused:
+    """All replicates at once on CUDA, by gpu/sequence.py; their weights, side by side, become the models'."""
+
+    def __init__(self, models: list[SequenceModel], settings: SequenceSettings, precision: str):
+        from dlreport.gpu.sequence import Network  # here, as Triton is not everywhere
+
+        (H, G), O = models[0].W_h.shape, len(models[0].b_p)
+        self.device = models[0].W_h.device
+        optimizer, max_norm = update_of(settings)
+        sizes = len(models), H, G // H, O
+        self.network = Network(models[0].NATIVE, *sizes, optimizer, max_norm, precision, self.device)
+        for replicate, model in enumerate(models):
+            for name, values in self.network.parameters(replicate).items():
+                values.copy_(model.get_parameter(name).detach())
+                model.get_parameter(name).data = values
+        self.state = self.network.state  # all that training goes on from
+        self.steps = Steps(self.network.step, self.device)
+
+    def train(self, x: Tensor, target: Tensor) -> Tensor:
+        return self.steps(x[..., 0].contiguous(), target)
+
+
 def clip(gradients: list[Tensor], max_norm: float) -> None:
     """Scale each replicate's gradients [R, ...], all parameters together, to a norm of at most `max_norm`, in place."""
     squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0)
@@ -61,9 +109,8 @@ class Autograd:
     """All replicates at once on any device, by autograd: their weights, stacked to [R, ...], become the models'.
 
     Stacked products may round as R has it, so a replicate's last digits can depend on how many there are. With bf16 the
-    forward pass is under autocast, which rounds the products' results too; `Native` rounds what goes into them alone.
-    On CUDA a step is one compiled graph: at batch 128 the launches of its many small kernels would cost more than they
-    compute.
+    forward pass is under autocast, which rounds the products' results too; `Native` and `Fused` round what goes into
+    them alone.
     """
 
     def __init__(self, models: list[SequenceModel], settings: SequenceSettings, precision: str):
@@ -81,11 +128,7 @@ class Autograd:
         self.seen = torch.zeros(2, device=self.device)
         self.state = [*self.weights.values(), *self.squares.values(), *self.means.values(), self.seen]
         self.gradients = torch.func.vmap(torch.func.grad(self.loss, has_aux=True))
-        self.step = self.eager_step
-        if self.device.type == "cuda":
-            for tensor in self.state:
-                torch._dynamo.mark_static_address(tensor)  # a CUDA graph may update only such tensors in place
-            self.step = torch.compile(self.eager_step, mode="reduce-overhead", dynamic=False)
+        self.train = Steps(self.step, self.device)
 
     def loss(self, weights: dict[str, Tensor], x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Of one replicate; x [T, B, D], target [B] -> loss, and loss and accuracy [2]."""
@@ -94,7 +137,7 @@ class Autograd:
         value = cross_entropy(logits, target)
         return value, torch.stack([value.detach(), accuracy(logits, target)])
 
-    def eager_step(self, x: Tensor, target: Tensor) -> Tensor:
+    def step(self, x: Tensor, target: Tensor) -> Tensor:
         """One step; x [R, T, B, D], target [R, B] -> loss and accuracy [2, R]."""
         gradients, result = self.gradients(self.weights, x, target)
         if self.settings.clip.mode == "effective":
@@ -111,9 +154,3 @@ class Autograd:
             else:
                 self.weights[name].addcdiv_(gradient, square.sqrt() + EPSILON, value=-rate)
         return result.T
-
-    def train(self, x: Tensor, target: Tensor) -> Tensor:
-        results = torch.empty(len(x), 2, x.shape[1], device=self.device)
-        for k in range(len(x)):
-            results[k] = self.step(x[k], target[k])  # a copy: a CUDA graph writes over its output when it runs again
-        return results

@@ -18,15 +18,20 @@ def _mirror(half: Tensor, length: int) -> tuple[Tensor, Tensor]:
     return digits[:, :-1, None].float(), digits[:, -1]
 
 
-def sample(count: int, length: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw `count` fresh palindromes of `length` digits.
+def sample(
+    count: int, length: int, generator: torch.Generator, device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
+    """Draw `count` fresh palindromes of `length` digits, for this device (by default the CPU).
 
     Returns inputs, float32 [N, L-1, 1] (the raw digits but the last), and targets, int64 [N] (the last digit, which
     equals the first). Raises ValueError for a length below 2: there is then nothing to read or nothing to predict.
     """
     if length < 2:
         raise ValueError(f"a palindrome to predict has length 2 or more, not {length}")
-    return _mirror(torch.randint(DIGITS, (count, (length + 1) // 2), generator=generator), length)
+    half = torch.randint(DIGITS, (count, (length + 1) // 2), generator=generator)
+    if device and device.type == "cuda":
+        half = half.pin_memory().to(device, non_blocking=True)  # which does not wait for what the device still does
+    return _mirror(half.to(device), length)
 
 
 def count_all(length: int) -> int:

@@ -1,6 +1,7 @@
 """Training of one sequence model on palindromes of one length. Report, part 1, "Training"."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -18,7 +19,7 @@ from dlreport.native import sequence as native_sequence
 from dlreport.progress import log, steps_bar
 from dlreport.runtime import check_precision, prepare, select_device
 from dlreport.sequence import palindromes
-from dlreport.sequence.engines import Autograd, Native
+from dlreport.sequence.engines import Autograd, Fused, Native, fused_serves
 from dlreport.sequence.models import model_class
 from dlreport.sequence.task import Task
 
@@ -52,7 +53,7 @@ def train(
 ) -> list[SequenceRun]:
     """Train these replicates in this process, each from its own streams for initialisation and data.
 
-    By the native engine one, else by autograd's all at once. Goes on from a checkpoint if there is one. Raises
+    By the native engine one, on a GPU and by autograd all at once. Goes on from a checkpoint if there is one. Raises
     UserError naming the step if a loss is no longer finite.
     """
     prepare(threads=1)
@@ -64,14 +65,15 @@ def train(
     models = [model.to(device) for model in initial]
     data = streams("data")
     if is_native(task, device, precision):
-        (model,) = models
-        engine = Native(model, settings, precision)
+        engine = Native(*models, settings, precision)
+    elif fused_serves(models[0], settings, task.length, device):
+        engine = Fused(models, settings, precision)
     else:
         log.info("%s: training by autograd on %s", task, device.type)
         engine = Autograd(models, settings, precision)
     results = torch.empty(settings.steps, 2, len(replicates))
     label = f"{task} replicate {replicates[0]}"
-    block = max(1, BLOCK // settings.batch_size)
+    block = max(1, (BLOCK if device.type == "cpu" else 4 * BLOCK) // settings.batch_size)
     with (
         checkpoints.open(label.replace(" ", "-")) as checkpoint,
         steps_bar(settings.steps, label, position=replicates[0]) as bar,
@@ -88,18 +90,25 @@ def train(
             bar.update(begin)
         half = settings.steps // 2
         starts = sorted({0, half, *range(0, settings.steps, block)})
-        for start, stop in pairwise([*starts, settings.steps]):
-            if start < begin:
-                continue
-            steps = range(start, stop)
-            if start == half:
+
+        def blocks() -> Iterator[tuple[range, tuple[Tensor, Tensor], list[Tensor]]]:
+            """The steps that are left, with their data and where the streams are after these."""
+            for steps in (range(*ends) for ends in pairwise([*starts, settings.steps]) if ends[0] >= begin):
+                drawn = draw(task.length, settings.batch_size, len(steps), data, device)
+                yield steps, drawn, [generator.get_state() for generator in data]
+
+        left = blocks()
+        following = next(left, None)
+        while following:
+            steps, drawn, streams_now = following
+            if steps.start == half:
                 halfway = [_weights(model) for model in models]
-            x, target = draw(task.length, settings.batch_size, len(steps), data)
-            results[start : steps.stop] = engine.train(x.to(device), target.to(device))
+            found = engine.train(*drawn)
+            following = next(left, None)  # drawn while a GPU still trains
+            results[steps.start : steps.stop] = found
             bar.update(len(steps))
             _report(task, replicates, results, steps, settings)
             if checkpoint.due or steps.stop == settings.steps:
-                streams_now = [generator.get_state() for generator in data]
                 so_far = {"results": results[: steps.stop], "halfway": halfway}
                 checkpoint.save({**so_far, "engine": engine.state, "data": streams_now})
                 checkpoint.stop_if_asked(f"{label}, step {steps.stop} of {settings.steps},")
@@ -115,9 +124,11 @@ def _weights(model: torch.nn.Module) -> dict[str, Tensor]:
     return {name: value.to("cpu", copy=True) for name, value in model.state_dict().items()}
 
 
-def draw(length: int, batch_size: int, steps: int, streams: list[torch.Generator]) -> tuple[Tensor, Tensor]:
+def draw(
+    length: int, batch_size: int, steps: int, streams: list[torch.Generator], device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
     """The data of the next K steps, a replicate from each stream: x [K, R, T, B, 1], target [K, R, B]."""
-    drawn = [palindromes.sample(steps * batch_size, length, generator) for generator in streams]
+    drawn = [palindromes.sample(steps * batch_size, length, generator, device) for generator in streams]
     x = torch.stack([x.view(steps, batch_size, -1, 1).transpose(1, 2) for x, _ in drawn], dim=1)
     return x, torch.stack([target.view(steps, batch_size) for _, target in drawn], dim=1)
 
