@@ -83,7 +83,9 @@ def commented(path: Path, text: str) -> str:
 
 def edit(path: Path) -> None:
     """A change of what the file means, as small as there is."""
-    added = {".py": "\nADDED = 1\n", ".c": "\nint added;\n", ".cpp": "\nint added;\n", ".h": "\nint added;\n"}.get(path.suffix, " ")
+    added = {".py": "\nADDED = 1\n", ".c": "\nint added;\n", ".cpp": "\nint added;\n", ".h": "\nint added;\n"}.get(
+        path.suffix, " "
+    )
     path.write_text(path.read_text() + added)
 
 
