@@ -9,7 +9,7 @@ import torch
 
 from dlreport import checkpoint as module
 from dlreport import native
-from dlreport.checkpoint import NO_CHECKPOINTS, Checkpoint, Checkpoints
+from dlreport.checkpoint import NO_CHECKPOINTS, Checkpoints
 from dlreport.errors import Interrupted
 from dlreport.gan.engines import Engine
 from dlreport.gan.training import train_gan
@@ -18,32 +18,7 @@ from dlreport.native import sequence as native_sequence
 from dlreport.sequence.models import MODELS
 from dlreport.sequence.task import Task
 from dlreport.sequence.training import is_native, train_replicates
-from helpers import gan_params, needs_native, tiny_gan
-
-
-class Killed(BaseException):
-    """In place of SIGKILL: no handler of the code under test sees it."""
-
-
-@pytest.fixture
-def kill_after(monkeypatch):
-    """kill_after(n): the n-th save of a checkpoint, once it is done, is the last thing that happens."""
-    save = Checkpoint.save
-
-    def arm(count: int) -> None:
-        saved = []
-
-        def save_and_die(self, state) -> None:
-            save(self, state)
-            saved.append(self)
-            if len(saved) == count:
-                monkeypatch.setattr(Checkpoint, "save", save)
-                raise Killed
-
-        monkeypatch.setattr(Checkpoint, "save", save_and_die)
-
-    return arm
-
+from helpers import Killed, gan_params, needs_native, tiny_gan
 
 NATIVE = [needs_native(source, "fp32") for source in (native_sequence.SOURCE, native_gan.SOURCE)]
 
