@@ -8,10 +8,11 @@ from filelock import FileLock
 from hypothesis import settings
 
 import scratch
+from dlreport.checkpoint import Checkpoint
 from dlreport.config import Params, load_params
 from dlreport.gan.mnist import decode
 from dlreport.runtime import prepare
-from helpers import DVC, output_of
+from helpers import DVC, Killed, output_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -73,6 +74,26 @@ LONG = (
 def pytest_collection_modifyitems(items):
     """The long files first, for what starts last is what the other workers wait for."""
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
+@pytest.fixture
+def kill_after(monkeypatch):
+    """kill_after(n): the n-th save of a checkpoint, once it is done, is the last thing that happens."""
+    save = Checkpoint.save
+
+    def arm(count: int) -> None:
+        saved = []
+
+        def save_and_die(self, state) -> None:
+            save(self, state)
+            saved.append(self)
+            if len(saved) == count:
+                monkeypatch.setattr(Checkpoint, "save", save)
+                raise Killed
+
+        monkeypatch.setattr(Checkpoint, "save", save_and_die)
+
+    return arm
 
 
 @pytest.fixture(scope="session")

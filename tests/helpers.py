@@ -49,6 +49,10 @@ def needs_native(source: str, precision: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(not native.serves(source, "cpu", precision), reason="no native engine")
 
 
+class Killed(BaseException):
+    """In place of SIGKILL: no handler of the code under test sees it."""
+
+
 class Payload:
     """Unpickled without care, it creates a file."""
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from dlreport.config import GanSettings
 from dlreport.errors import UserError
-from dlreport.gan.engines import AutogradGan, NativeGan
+from dlreport.gan.engines import AutogradGan, Engine, NativeGan
 from dlreport.gan.images import normalise
 from dlreport.gan.networks import Discriminator, Generator
 from dlreport.gan.training import GanRun, train_gan, train_replicates
@@ -109,18 +109,17 @@ def test_training_leaves_the_global_random_state(digits, tiny):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_each_epoch_uses_every_image_once_in_a_new_order_with_the_smaller_batch_last(digits, tiny, monkeypatch):
+@pytest.mark.parametrize("block", [1, 2, 16])
+def test_each_epoch_uses_every_image_once_in_a_new_order_with_the_smaller_batch_last(digits, tiny, monkeypatch, block):
     batches = []
-
-    def record(step):
-        def recording(self, real):
-            batches.append(real)
-            return step(self, real)
-
-        return recording
-
     for engine in (NativeGan, AutogradGan):  # whichever there is
-        monkeypatch.setattr(engine, "step", record(engine.step))
+
+        def recording(self, real, done, train=engine.train):
+            batches.extend(real)
+            return train(self, real, done)
+
+        monkeypatch.setattr(engine, "train", recording)
+    monkeypatch.setattr(Engine, "block", block)
     train(digits[:40], tiny)
 
     assert [len(batch) for batch in batches] == [16, 16, 8, 16, 16, 8]

@@ -1,12 +1,15 @@
-"""One training step of the GAN, in the two forms there are.
+"""Training of the GAN by blocks of iterations, in the two forms there are.
 
 `NativeGan`, in C, where it can be: on a CPU with a C compiler. `AutogradGan` on other devices, and without a compiler.
 
-Shapes: B batch, P pixels. A step takes real images [B, P], updates the discriminator and then the generator, and
-returns their losses before it [2], on the networks' device.
+Shapes: K iterations, B batch, P pixels, Z latent dim.
+  `train` takes real images [K, B, P]. An iteration updates the discriminator and then the generator, each on latents of
+  its own [B, Z], and moves the average of the generator. Returns both losses before these updates [K, 2].
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +17,11 @@ from torch import Tensor, nn
 from dlreport import native
 from dlreport.config import GanSettings
 from dlreport.gan.networks import SLOPE, Discriminator, Generator, discriminator_loss, generator_loss
+from dlreport.gpu import UNROLL, Steps, send
 from dlreport.native import gan as native_gan
+from dlreport.progress import log
 
-PARTS = ("generator", "discriminator", "generator_adam", "discriminator_adam")  # of an engine: those with a state_dict
+PARTS = ("generator", "discriminator", "generator_adam", "discriminator_adam", "average")  # those with a state_dict
 
 
 def is_native(device: torch.device, precision: str) -> bool:
@@ -34,7 +39,8 @@ def build_engine(
 @dataclass(eq=False)
 class Engine:
     """What both forms hold. `set_up`, theirs, gives the parameters of the generator and those of the discriminator, as
-    Adam updates them; `noise` is where latents come from."""
+    Adam updates them; `noise` is where latents come from. `average` is a running average of the generator, with
+    BatchNorm's running statistics, on which training does not depend."""
 
     generator: Generator
     discriminator: Discriminator
@@ -42,23 +48,47 @@ class Engine:
     noise: torch.Generator
     precision: str
 
+    block = 1  # iterations to give to `train` at once
+
     def __post_init__(self):
         self.device = next(self.generator.parameters()).device
         options = {"lr": self.settings.learning_rate, "betas": tuple(self.settings.betas), "fused": True}
         adams = (torch.optim.Adam(parameters, **options) for parameters in self.set_up())
         self.generator_adam, self.discriminator_adam = adams
+        self.make_capturable()
+        self.average = deepcopy(self.generator)
+        mean, now = describe(self.average), self.networks[0]
+        self.averaged = [(mean.parameters, now.parameters), (mean.running, now.running)]
+        self.batches = native.flatten(batches_seen(self.average)), batches_seen(self.generator)[0]
 
     def state_dict(self) -> dict:
-        """All that training goes on from, beside the data; `load_state_dict` takes it."""
+        """All that training goes on from, beside the data; `load_state_dict` takes it, before the first iteration."""
         return {name: getattr(self, name).state_dict() for name in PARTS} | {"noise": self.noise.get_state()}
 
     def load_state_dict(self, state: dict) -> None:
         for name in PARTS:
             getattr(self, name).load_state_dict(state[name])
+        self.make_capturable()
         self.noise.set_state(state["noise"])
 
+    def make_capturable(self) -> None:
+        """Adam's steps can be recorded in a graph, on CUDA."""
+        for adam in (self.generator_adam, self.discriminator_adam):
+            adam.param_groups[0]["capturable"] = self.device.type == "cuda"
+
     def latents(self, count: int) -> Tensor:
-        return torch.randn(count, self.settings.latent_dim, generator=self.noise).to(self.device)
+        return torch.randn(count, self.settings.latent_dim, generator=self.noise)
+
+    def share(self, iteration: int) -> float:
+        """How much of the way to the generator the average goes after this iteration; the first is number 1."""
+        every, decay = self.settings.average.every, self.settings.average.decay
+        return 0.0 if iteration % every else 1.0 if iteration == every else 1 - decay
+
+    def move_average(self, share: float | Tensor) -> None:
+        for mean, value in self.averaged:
+            mean.lerp_(value, share)
+        mean, value = self.batches
+        mean.copy_(mean * (1 - share) + value * share)  # whole numbers
 
 
 class NativeGan(Engine):
@@ -90,6 +120,20 @@ class NativeGan(Engine):
             norm.num_batches_tracked += 2
         return torch.tensor([d_loss, g_loss])
 
+    def train(self, real: Tensor, done: int) -> Tensor:
+        """The iterations after the first `done`."""
+        losses = []
+        for iteration, batch in enumerate(real, done + 1):
+            losses.append(self.step(batch))
+            if share := self.share(iteration):
+                self.move_average(share)
+        return torch.stack(losses)
+
+
+def batches_seen(network: nn.Module) -> list[Tensor]:
+    """By each BatchNorm: the same number."""
+    return [layer.num_batches_tracked for layer in network.layers if isinstance(layer, nn.BatchNorm1d)]
+
 
 def describe(network: nn.Module) -> native_gan.Network:
     """A network's layers by shape, and its values as flat arrays, which become those of its modules."""
@@ -108,16 +152,28 @@ def describe(network: nn.Module) -> native_gan.Network:
 
 
 class AutogradGan(Engine):
-    """Autograd's on any device. On CUDA the losses are compiled to CUDA graphs: launching their many small kernels one
-    by one would cost more than they compute."""
+    """Autograd's on any device. On CUDA iterations are made as graphs, and the losses of whole batches are compiled:
+    launching their many small kernels one by one would cost more than they compute."""
 
     def set_up(self) -> list[list[Tensor]]:
+        self.networks = describe(self.generator), describe(self.discriminator)
+        for network in self.networks:
+            network.parameters.grad = torch.empty_like(network.parameters)
         self.cast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
-        self.losses = self.loss_of_discriminator, self.loss_of_generator
+        self.losses = self.losses_of_whole_batches = self.loss_of_discriminator, self.loss_of_generator
+        self.steps = Steps(self.step, self.device)
         if self.device.type == "cuda":
-            options = {"mode": "reduce-overhead", "dynamic": False}
-            self.losses = tuple(torch.compile(loss, **options) for loss in self.losses)
-        return [list(network.parameters()) for network in (self.generator, self.discriminator)]
+            self.block = UNROLL
+            self.compile()
+        return [[network.parameters] for network in self.networks]
+
+    def compile(self) -> None:
+        if find_spec("triton") is None:
+            log.warning("Triton is not installed; the GAN trains without it, more slowly")
+            return
+        torch.use_deterministic_algorithms(True)  # which the compiler too heeds, unlike what runtime.prepare asks for
+        torch.compiler.reset()  # it compiles a function for eight engines, and would leave the ninth as it is
+        self.losses_of_whole_batches = tuple(torch.compile(loss, dynamic=False) for loss in self.losses)
 
     def loss_of_discriminator(self, real: Tensor, z: Tensor) -> Tensor:
         with self.cast:
@@ -132,18 +188,27 @@ class AutogradGan(Engine):
             logits = self.discriminator.logits(self.generator(z)).float()
         return generator_loss(logits)
 
-    def step(self, real: Tensor) -> Tensor:
-        of_discriminator, of_generator = self.losses
-        d_loss = of_discriminator(real, self.latents(len(real)))
-        self.discriminator_adam.zero_grad()
-        d_loss.backward()
-        self.discriminator_adam.step()
-        d_loss = d_loss.detach().clone()  # a CUDA graph writes over its output when it runs again
+    def update(self, network: nn.Module, adam: torch.optim.Adam, loss: Tensor) -> Tensor:
+        (parameters,) = adam.param_groups[0]["params"]
+        gradients = torch.autograd.grad(loss, list(network.parameters()))
+        torch.cat([gradient.flatten() for gradient in gradients], out=parameters.grad)
+        adam.step()
+        return loss.detach()
 
+    def step(self, real: Tensor, z: Tensor, share: Tensor) -> Tensor:
+        """One iteration; real [B, P], z [2, B, Z], `share` of `move_average` -> losses [2]."""
+        whole = len(real) == self.settings.batch_size
+        of_discriminator, of_generator = self.losses_of_whole_batches if whole else self.losses
+        d_loss = self.update(self.discriminator, self.discriminator_adam, of_discriminator(real, z[0]))
         self.discriminator.requires_grad_(False)  # the generator's step needs no gradient of D's weights
-        g_loss = of_generator(self.latents(len(real)))
-        self.generator_adam.zero_grad()
-        g_loss.backward()
-        self.generator_adam.step()
+        g_loss = self.update(self.generator, self.generator_adam, of_generator(z[1]))
         self.discriminator.requires_grad_(True)
-        return torch.stack([d_loss, g_loss.detach()])
+        self.move_average(share)
+        return torch.stack([d_loss, g_loss])
+
+    def train(self, real: Tensor, done: int) -> Tensor:
+        """The iterations after the first `done`; on CUDA it does not wait for them."""
+        K, B, _ = real.shape
+        z = torch.stack([self.latents(B) for _ in range(2 * K)]).view(K, 2, B, -1)
+        shares = torch.tensor([self.share(iteration) for iteration in range(done + 1, done + K + 1)])
+        return self.steps(real, send(z, self.device), send(shares, self.device))

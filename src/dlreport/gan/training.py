@@ -7,7 +7,6 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dlreport.checkpoint import NO_CHECKPOINTS, Checkpoint, Checkpoints
 from dlreport.config import GAN_THREADS, Params
@@ -16,6 +15,7 @@ from dlreport.executor import run_each
 from dlreport.gan.engines import build_engine, is_native
 from dlreport.gan.images import normalise
 from dlreport.gan.networks import Discriminator, Generator
+from dlreport.gpu import send
 from dlreport.progress import log, progress
 from dlreport.runtime import check_precision, prepare, select_device
 from dlreport.streams import stream
@@ -70,8 +70,6 @@ def train_gan(
     order = stream(seed, "gan", "order")
     engine = build_engine(generator, discriminator, settings, stream(seed, "gan", "noise"), precision)
     images = normalise(pixels).to(where)  # the whole set at once: 188 MB for the 60,000
-    decay = get_ema_multi_avg_fn(settings.average.decay)
-    average = AveragedModel(generator, multi_avg_fn=decay, use_buffers=True)  # BatchNorm's running statistics too
     kept_at = settings.snapshot_epochs()
     label = f"GAN-{replicate}"
 
@@ -86,19 +84,17 @@ def train_gan(
 
         def save(finished: int) -> None:
             position = {"finished": finished, "means": means, "losses": losses, "order": order_at_start}
-            checkpoint.save({**position, "engine": engine.state_dict(), "average": average.state_dict()})
+            checkpoint.save({**position, "engine": engine.state_dict()})
 
         snapshots: dict[int, Weights] = {}
         finished, means = 0, []  # epochs, and the mean losses of each [2]
-        losses = []  # [2] of each batch of the epoch that was begun
+        losses = torch.empty(0, 2, device=where)  # of each batch of the epoch that was begun
         state = checkpoint.load()
         earlier = {epoch: snapshot(epoch).load() for epoch in kept_at if state and epoch <= state["finished"]}
         if state and all(earlier.values()):
-            finished, means = state["finished"], state["means"]
-            losses = [loss.to(where) for loss in state["losses"]]
+            finished, means, losses = state["finished"], state["means"], state["losses"].to(where)
             order.set_state(state["order"])
             engine.load_state_dict(state["engine"])
-            average.load_state_dict(state["average"])
             log.info("%s goes on from epoch %d, batch %d", label, finished + 1, len(losses))
             snapshots |= earlier
         else:
@@ -106,25 +102,27 @@ def train_gan(
 
         for epoch in progress(range(finished + 1, settings.epochs + 1), label):
             order_at_start = order.get_state()
-            batches = torch.randperm(len(images), generator=order).to(where).split(settings.batch_size)
-            for batch in batches[len(losses) :]:
-                losses.append(engine.step(images[batch]))
-                if ((epoch - 1) * len(batches) + len(losses)) % settings.average.every == 0:
-                    average.update_parameters(generator)
+            batches = send(torch.randperm(len(images), generator=order), where).split(settings.batch_size)
+            while (begin := len(losses)) < len(batches):
+                block = [batch for batch in batches[begin : begin + engine.block] if len(batch) == len(batches[begin])]
+                real = images[torch.stack(block)]
+                losses = torch.cat([losses, engine.train(real, done=(epoch - 1) * len(batches) + begin)])
                 if checkpoint.due:
                     save(epoch - 1)
                     checkpoint.stop_if_asked(f"{label}, epoch {epoch}, batch {len(losses)} of {len(batches)},")
-            finite = torch.stack(losses).isfinite().all(1).tolist()
+            finite = losses.isfinite().all(1).tolist()
             if not all(finite):
                 at = f"epoch {epoch}, batch {finite.index(False) + 1}"
                 raise UserError(f"{label}: a loss is no longer finite in {at}; lower gan.learning_rate")
-            means.append(torch.stack(losses).mean(0).cpu())
-            losses = []
+            means.append(losses.mean(0).cpu())
+            losses = losses[:0]
             log.info("%s epoch %d discriminator loss %.4f generator loss %.4f", label, epoch, *means[-1].tolist())
             if epoch in kept_at:
                 keep_generator(epoch)
         order_at_start = order.get_state()
         save(settings.epochs)  # what follows may fail, as by a full disk
-    weights = (network.state_dict() for network in (generator, discriminator, average.module))
+    average = deepcopy(generator)
+    average.load_state_dict(engine.average.state_dict())  # into tensors of their own, as they are kept
+    weights = (network.state_dict() for network in (generator, discriminator, average))
     d_means, g_means = torch.stack(means).T.tolist()
     return GanRun(*weights, snapshots, {"discriminator": d_means, "generator": g_means})

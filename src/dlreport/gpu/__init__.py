@@ -9,6 +9,13 @@ LARGEST_H = 128  # of a sequence model: a larger recurrent block does not fit in
 UNROLL = 16  # steps of a graph: launching it then costs next to nothing
 
 
+def send(values: Tensor, device: torch.device) -> Tensor:
+    """From the CPU to the device; to a GPU without waiting for what it still does."""
+    if device.type == "cuda":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
+
+
 class Steps:
     """Training steps one after the other, on CUDA as graphs of UNROLL steps or, for what is left over, of one.
 
