@@ -55,5 +55,5 @@ lint: $(READY)  ## check style, format, and the floors of the library
 	lint-imports --no-cache
 
 clean:  ## remove the environment, scratch files, checkpoints and the study's finished runs; what DVC made stays
-	rm -rf $(VENV) .smoke .torture .checkpoints dvc_plots .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .smoke .torture .gpu_pipeline .checkpoints dvc_plots .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -o -name '*.egg-info' | grep -v '^./.git/' | xargs rm -rf

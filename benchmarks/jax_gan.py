@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array, lax, random
-from workloads import DISCRIMINATOR, GENERATOR, LATENT, Workload, read_mnist
+from workloads import DISCRIMINATOR, GENERATOR, LATENT, Workload, images_of
 
 KEPT = 1024  # losses stay on the device, in a ring of this many rows [KEPT, 2]
 Tree = dict[str, Array]
@@ -53,9 +53,9 @@ def _generate(layers: list[Tree], running: list[Array], z: Array) -> tuple[Array
     return jnp.tanh(x @ layers[-1]["W"] + layers[-1]["b"]), updated
 
 
-def build_gan(workload: Workload) -> Callable[[int], None]:
+def build_gan(workload: Workload, noise: int = 0) -> Callable[[int], None]:
     """Whole batches only: the 96 images at the end of an epoch, which would be a second program, are left out."""
-    images = jnp.asarray(read_mnist()["images"].numpy().reshape(-1, 784).astype(np.float32) / 127.5 - 1)
+    images = jnp.asarray(images_of(noise).numpy().reshape(-1, 784).astype(np.float32) / 127.5 - 1)
     hidden = GENERATOR[2:-1]
     generator, discriminator = _layers(random.key(0), GENERATOR), _layers(random.key(1), DISCRIMINATOR)
     for layer, width in zip(generator[1:-1], hidden, strict=True):

@@ -84,6 +84,6 @@ def build_sequence(workload: Workload) -> Callable[[int], None]:
     return run
 
 
-def build(workload: Workload) -> Callable[[int], None]:
-    """A function that runs the next n training steps and returns when they are computed."""
-    return build_gan(workload) if workload.kind == "GAN" else build_sequence(workload)
+def build(workload: Workload, noise: int = 0) -> Callable[[int], None]:
+    """A function that runs the next n training steps and returns when they are computed; `noise` is for images_of."""
+    return build_gan(workload, noise) if workload.kind == "GAN" else build_sequence(workload)

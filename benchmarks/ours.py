@@ -4,13 +4,13 @@ from collections.abc import Callable
 from itertools import chain, count, islice
 
 import torch
-from workloads import PARAMS, Workload, read_mnist
+from workloads import PARAMS, Workload, images_of
 
 from dlreport.config import load_params
 from dlreport.gan.engines import build_engine
 from dlreport.gan.images import normalise
 from dlreport.gan.networks import Discriminator, Generator
-from dlreport.sequence.engines import Autograd, Native
+from dlreport.sequence.engines import Autograd, Fused, Native, fused_serves
 from dlreport.sequence.task import Task
 from dlreport.sequence.training import BLOCK, draw, is_native
 
@@ -19,36 +19,64 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def build(workload: Workload, precision: str = "fp32") -> Callable[[int], None]:
-    """A function that runs the next n training steps; precision "fp32" | "bf16" of the matrix products."""
-    return (build_gan if workload.kind == "GAN" else build_sequence)(workload, precision)
-
-
-def build_gan(workload: Workload, precision: str) -> Callable[[int], None]:
-    settings = load_params(PARAMS).gan
-    images = normalise(read_mnist()["images"])
-    networks = Generator(settings.latent_dim, seeded(0)), Discriminator(seeded(1))
-    engine = build_engine(*networks, settings, seeded(2), precision)
-    order = seeded(3)
-    batches = chain.from_iterable(torch.randperm(len(images), generator=order).split(workload.batch) for _ in count())
+def build(
+    workload: Workload, precision: str = "fp32", device: str = "cpu", replicates: int = 1, noise: int = 0
+) -> Callable[[int], None]:
+    """A function that runs the next n training steps; precision "fp32" | "bf16" of the matrix products. `replicates`
+    of a sequence model are trained at once; `noise` is for images_of."""
+    where = torch.device(device)
+    if workload.kind == "GAN":
+        train = build_gan(workload, precision, where, noise)
+    else:
+        train = build_sequence(workload, precision, where, replicates)
 
     def run(steps: int) -> None:
-        torch.stack([engine.step(images[batch]) for batch in islice(batches, steps)])
+        train(steps)
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return run
 
 
-def build_sequence(workload: Workload, precision: str) -> Callable[[int], None]:
-    settings = load_params(PARAMS).sequence
+def build_gan(workload: Workload, precision: str, device: torch.device, noise: int) -> Callable[[int], None]:
+    settings = load_params(PARAMS).gan.model_copy(update={"batch_size": workload.batch})
+    images = normalise(images_of(noise)).to(device)
+    networks = Generator(settings.latent_dim, seeded(0)).to(device), Discriminator(seeded(1)).to(device)
+    engine = build_engine(*networks, settings, seeded(2), precision)
+    order = seeded(3)
+    batches = chain.from_iterable(
+        torch.randperm(len(images), generator=order).to(device).split(workload.batch) for _ in count()
+    )
+    done = 0
+
+    def run(steps: int) -> None:
+        nonlocal done
+        chosen = [*islice(batches, steps)]
+        while chosen:
+            block = [batch for batch in chosen[: engine.block] if len(batch) == len(chosen[0])]
+            chosen = chosen[len(block) :]
+            engine.train(images[torch.stack(block)], done)
+            done += len(block)
+
+    return run
+
+
+def build_sequence(workload: Workload, precision: str, device: torch.device, replicates: int) -> Callable[[int], None]:
+    shape = {"hidden_dim": workload.hidden, "batch_size": workload.batch}
+    settings = load_params(PARAMS).sequence.model_copy(update=shape)
     task = Task(workload.kind, workload.length)
-    model = task.build(workload.hidden, seeded(0))
-    native = is_native(task, torch.device("cpu"), precision)
-    engine = Native(model, settings, precision) if native else Autograd([model], settings, precision)
-    data = [seeded(1)]
-    block = BLOCK // workload.batch
+    models = [task.build(workload.hidden, seeded(r)).to(device) for r in range(replicates)]
+    if is_native(task, device, precision):
+        engine = Native(*models, settings, precision)
+    elif fused_serves(models[0], settings, workload.length, device):
+        engine = Fused(models, settings, precision)
+    else:
+        engine = Autograd(models, settings, precision)
+    data = [seeded(replicates + r) for r in range(replicates)]
+    block = (BLOCK if device.type == "cpu" else 4 * BLOCK) // workload.batch
 
     def run(steps: int) -> None:
         for start in range(0, steps, block):
-            engine.train(*draw(workload.length, workload.batch, min(block, steps - start), data))
+            engine.train(*draw(workload.length, workload.batch, min(block, steps - start), data, device))
 
     return run

@@ -7,7 +7,7 @@ import torch
 from notebook_gan import discriminator_network, generator_network
 from torch import Tensor, nn
 from torch.nn import functional
-from workloads import CLASSES, LATENT, PEERS, Workload, read_mnist
+from workloads import CLASSES, LATENT, PEERS, Workload, images_of
 
 from dlreport import native
 from dlreport.sequence import palindromes
@@ -28,16 +28,16 @@ class Recurrent(nn.Module):
         return self.head(output[-1])
 
 
-def build_sequence(workload: Workload) -> Callable[[int], None]:
+def build_sequence(workload: Workload, device: str) -> Callable[[int], None]:
     """nn.RNN or nn.LSTM under autograd; loss and accuracy of every step are kept as tensors."""
-    model = Recurrent(getattr(nn, PEERS[workload.kind].removeprefix("nn.")), workload.hidden)
+    model = Recurrent(getattr(nn, PEERS[workload.kind].removeprefix("nn.")), workload.hidden).to(device)
     optimizer = torch.optim.RMSprop(model.parameters(), lr=0.001, foreach=True)
     data = torch.Generator().manual_seed(0)
 
     def run(count: int) -> None:
-        kept = torch.empty(count, 2)
+        kept = torch.empty(count, 2, device=device)
         for row in kept:
-            x, target = palindromes.sample(workload.batch, workload.length, data)
+            x, target = palindromes.sample(workload.batch, workload.length, data, torch.device(device))
             logits = model(x.transpose(0, 1))
             loss = functional.cross_entropy(logits, target)
             optimizer.zero_grad()
@@ -49,10 +49,10 @@ def build_sequence(workload: Workload) -> Callable[[int], None]:
     return run
 
 
-def build_gan(workload: Workload) -> Callable[[int], None]:
+def build_gan(workload: Workload, device: str, noise: int) -> Callable[[int], None]:
     """MNIST as one normalised tensor, no graph for G in D's step, fused Adam, the losses kept as tensors."""
-    images = read_mnist()["images"].flatten(1).float().div_(127.5).sub_(1)
-    generator, discriminator = generator_network(), discriminator_network()
+    images = images_of(noise).flatten(1).float().div_(127.5).sub_(1).to(device)
+    generator, discriminator = generator_network().to(device), discriminator_network().to(device)
     adam = {"lr": 2e-4, "betas": (0.5, 0.999), "fused": True}
     generator_adam = torch.optim.Adam(generator.parameters(), **adam)
     discriminator_adam = torch.optim.Adam(discriminator.parameters(), **adam)
@@ -60,9 +60,9 @@ def build_gan(workload: Workload) -> Callable[[int], None]:
 
     def step(real: Tensor) -> tuple[Tensor, Tensor]:
         size = len(real)
-        ones, zeros = torch.ones(size, 1), torch.zeros(size, 1)
+        ones, zeros = torch.ones(size, 1, device=device), torch.zeros(size, 1, device=device)
         with torch.no_grad():
-            fake = generator(torch.randn(size, LATENT))
+            fake = generator(torch.randn(size, LATENT, device=device))
         logits = discriminator(torch.cat([real, fake]))  # both at once: D has no BatchNorm
         d_loss = bce(logits[:size], ones) + bce(logits[size:], zeros)
         discriminator_adam.zero_grad()
@@ -70,7 +70,7 @@ def build_gan(workload: Workload) -> Callable[[int], None]:
         discriminator_adam.step()
 
         discriminator.requires_grad_(False)
-        g_loss = bce(discriminator(generator(torch.randn(size, LATENT))), ones)
+        g_loss = bce(discriminator(generator(torch.randn(size, LATENT, device=device))), ones)
         generator_adam.zero_grad()
         g_loss.backward()
         generator_adam.step()
@@ -79,21 +79,29 @@ def build_gan(workload: Workload) -> Callable[[int], None]:
 
     def epochs():
         while True:
-            yield from torch.randperm(len(images)).split(workload.batch)
+            yield from torch.randperm(len(images)).to(device).split(workload.batch)
 
     batches = epochs()
 
     def run(count: int) -> None:
-        kept = torch.empty(count, 2)
+        kept = torch.empty(count, 2, device=device)
         for row in kept:
             row[0], row[1] = step(images[next(batches)])
 
     return run
 
 
-def build(workload: Workload) -> Callable[[int], None]:
-    """A function that runs the next n training steps."""
-    return build_gan(workload) if workload.kind == "GAN" else build_sequence(workload)
+def build(workload: Workload, device: str = "cpu", noise: int = 0) -> Callable[[int], None]:
+    """A function that runs the next n training steps; `noise` is for images_of."""
+    gan = workload.kind == "GAN"
+    train = build_gan(workload, device, noise) if gan else build_sequence(workload, device)
+
+    def run(count: int) -> None:
+        train(count)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return run
 
 
 def _matrices(name: str) -> list[Tensor]:

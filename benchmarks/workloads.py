@@ -56,6 +56,13 @@ def read_mnist() -> dict:
     return read_tensors(MNIST)
 
 
+def images_of(noise: int = 0):
+    """MNIST's training images, uint8 [60000, 28, 28], or as many of noise: for a time alone, where MNIST is not."""
+    import torch
+
+    return torch.randint(256, (noise, 28, 28), dtype=torch.uint8) if noise else read_mnist()["images"]
+
+
 def flops(workload: Workload) -> int:
     """Floating-point operations of the matrix products that one training step cannot do without.
 
