@@ -6,19 +6,19 @@ python benchmarks/figure.py
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from workloads import PEERS
+from workloads import OTHERS, PEERS, peers_of
 
 from dlreport.errors import run
 from dlreport.io import read_json, write_figure
 
-COLOURS = {"notebook": "#999999", " / ".join(PEERS.values()): "#d95f02", "JAX": "#7570b3", "here": "#1f77b4"}
+COLOURS = {"notebook": "#999999", " / ".join(PEERS.values()): "#d95f02"}
+COLOURS |= dict(zip(OTHERS, ("#e7298a", "#7570b3"), strict=True)) | {"here": "#1f77b4"}
 BF16 = "#7fb8e0"
 
 
 def _columns(entry: dict) -> dict[str, float | None]:
     """Label of a bar -> ms a step, None where it was not measured."""
-    own = next((ms for name, ms in entry["peers_ms"].items() if name != "JAX"), None)
-    values = (entry["notebook_ms"], own, entry["peers_ms"].get("JAX"), entry["ms"])
+    values = (entry["notebook_ms"], *peers_of(entry), entry["ms"])
     return dict(zip(COLOURS, values, strict=True)) | {"here, bf16": entry["ms_bf16"]}
 
 

@@ -124,12 +124,12 @@ def build_brgemm(workload: Workload) -> Callable[[int], None]:
     AMD's processors, this is the faster one."""
     left, right, out = _matrices("brgemm")
     size = len(left)
-    brgemm = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6, ctypes.c_bool, *[ctypes.c_void_p] * 3, ctypes.c_bool)(
+    brgemm = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6, ctypes.c_bool, *[ctypes.c_void_p] * 3)(
         native.products("fp32").fp32
     )
 
     def run(count: int) -> None:
-        arguments = *[size] * 6, False, left.data_ptr(), right.data_ptr(), out.data_ptr(), False
+        arguments = *[size] * 6, False, left.data_ptr(), right.data_ptr(), out.data_ptr()
         for _ in range(count):
             brgemm(*arguments)
 

@@ -6,7 +6,7 @@ from statistics import median
 import torch
 from harness import Competitor, cores
 from peers import SIZES
-from workloads import PEERS, Workload, flops
+from workloads import OTHERS, PEERS, Workload, flops
 
 from dlreport.manifest import cpu_name
 
@@ -22,7 +22,7 @@ def summarise(workload: Workload, measured: dict[Competitor, float]) -> dict:
     ours, notebook = ms.get(f"ours {best}"), ms.get("notebook 2 threads")
     peers: dict[str, float] = {}
     for competitor, value in measured.items():
-        if competitor.name in (PEERS.get(workload.kind), "JAX"):
+        if competitor.name in (PEERS.get(workload.kind), *OTHERS):
             peers[competitor.name] = min(value, peers.get(competitor.name, value))
     fastest = min(peers, key=peers.get, default=None)
     gflops = {str(c): 2 * SIZES[c.name] ** 3 / value / 1e6 for c, value in measured.items() if c.name in SIZES}

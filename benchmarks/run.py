@@ -11,7 +11,7 @@ import importlib.util
 from pathlib import Path
 
 from harness import Competitor, Crew, measure
-from workloads import PEERS, Workload, all_workloads, read_mnist
+from workloads import OTHERS, PEERS, Workload, all_workloads, peers_of, read_mnist
 
 from dlreport.errors import run
 from dlreport.io import write_figure, write_json
@@ -30,19 +30,20 @@ def competitors(workload: Workload, bf16: bool, jax: bool) -> list[Competitor]:
         *([Competitor("ours bf16", "ours:build", best, BF16)] if bf16 else []),
         *([Competitor("notebook", "notebook:build", "2 threads")] if peer else []),
         *(Competitor(peer, "peers:build", at) for at in either if peer),
+        *(Competitor("torch.compile", "compiled:build", at) for at in either if peer),
         *(Competitor("JAX", "jax_peers:build", at) for at in either if peer and jax),
         *(Competitor("gemm", "peers:build_gemm", at) for at in [best, *alone]),
         *(Competitor("brgemm", "peers:build_brgemm", at) for at in ["x2", *alone]),
     ]
 
 
-COLUMNS = ("ms a step", "ours", "notebook", "ratio", "nn/torch", "JAX", "peer ratio", "floor", "floor ratio")
+COLUMNS = ("ms a step", "ours", "notebook", "ratio", "nn/torch", *OTHERS, "peer ratio", "floor", "floor ratio")
 
 
 def row(entry: dict) -> str:
     """The workload's line of the table, under COLUMNS."""
-    own = next((value for name, value in entry["peers_ms"].items() if name != "JAX"), None)
-    values = [entry["ms"], entry["notebook_ms"], entry["ratio_to_notebook"], own, entry["peers_ms"].get("JAX")]
+    own, *others = peers_of(entry)
+    values = [entry["ms"], entry["notebook_ms"], entry["ratio_to_notebook"], own, *others]
     values += [entry["fastest_peer_ratio"], entry["floor_ms"], entry["floor_ratio"]]
     return f"{entry['name']:>13}" + "".join(f"{'-':>13}" if value is None else f"{value:13.3f}" for value in values)
 

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PARAMS, MNIST = ROOT / "params.yaml", ROOT / "data/mnist/train.pt"
 # torch's own form of each kind; a model that has none has none in notebook.py and jax_peers.py either
 PEERS = {"VanillaRNN": "nn.RNN", "LSTM": "nn.LSTM", "GAN": "torch GAN"}
+OTHERS = ("torch.compile", "JAX")  # that each kind has a peer of, beside torch's own form
 CLASSES = 10
 LATENT = 100
 GENERATOR = (LATENT, 128, 256, 512, 1024, 784)
@@ -34,6 +35,12 @@ class Workload:
     def steps(self) -> int:
         """Training steps in the report: 50,000, or 250 epochs of 469 batches."""
         return 250 * 469 if self.kind == "GAN" else 50_000
+
+
+def peers_of(entry: dict) -> list[float | None]:
+    """Of an entry of results.json, ms a step of torch's own form and of OTHERS, None where it was not measured."""
+    own = next((ms for name, ms in entry["peers_ms"].items() if name not in OTHERS), None)
+    return [own, *map(entry["peers_ms"].get, OTHERS)]
 
 
 def trained_models() -> list[str]:

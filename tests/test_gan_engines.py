@@ -32,6 +32,7 @@ def precision(request, monkeypatch) -> str:
         replace(monkeypatch, bf16=amx)
     return name
 
+
 # BatchNorm subtracts the bias before it again: its gradient is rounding, which Adam makes steps of the full rate.
 MOVED_BY_ROUNDING = {"layers.2.bias", "layers.5.bias", "layers.8.bias"}
 
