@@ -5,9 +5,9 @@ import os
 import pytest
 import torch
 
+from dlreport import gpu
 from dlreport.config import SequenceSettings
 from dlreport.native.sequence import SOURCE
-from dlreport.sequence import engines
 from dlreport.sequence.engines import Fused, Native, fused_serves
 from dlreport.sequence.models import model_class
 from dlreport.sequence.training import draw
@@ -104,6 +104,9 @@ def test_what_the_kernel_cannot_take_goes_to_autograd_with_a_line(params, monkey
     assert not caplog.text
     assert not fused_serves(lstm, settings.model_copy(update={"hidden_dim": 129}), 20, cuda)
     assert "hidden_dim is over 128; training by autograd" in caplog.text
-    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", "")
+    assert not fused_serves(lstm, settings, 20, cuda)
+    assert "Triton finds no C compiler; training by autograd" in caplog.text
+    monkeypatch.setattr(gpu, "find_spec", lambda name: None)
     assert not fused_serves(lstm, settings, 20, cuda)
     assert "Triton is not installed; training by autograd" in caplog.text

@@ -9,7 +9,6 @@ Shapes: K iterations, B batch, P pixels, Z latent dim.
 
 from copy import deepcopy
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from dlreport import native
 from dlreport.config import GanSettings
 from dlreport.gan.networks import SLOPE, Discriminator, Generator, discriminator_loss, generator_loss
-from dlreport.gpu import UNROLL, Steps, send
+from dlreport.gpu import UNROLL, Steps, send, without_triton
 from dlreport.native import gan as native_gan
 from dlreport.progress import log
 
@@ -168,8 +167,8 @@ class AutogradGan(Engine):
         return [[network.parameters] for network in self.networks]
 
     def compile(self) -> None:
-        if find_spec("triton") is None:
-            log.warning("Triton is not installed; the GAN trains without it, more slowly")
+        if reason := without_triton():
+            log.warning("%s; the GAN trains without, more slowly", reason)
             return
         torch.use_deterministic_algorithms(True)  # which the compiler too heeds, unlike what runtime.prepare asks for
         torch.compiler.reset()  # it compiles a function for eight engines, and would leave the ninth as it is

@@ -1,12 +1,24 @@
 """Training on a CUDA device: what sequence.py of this folder and the GAN's engine share."""
 
+import os
+import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
 LARGEST_H = 128  # of a sequence model: a larger recurrent block does not fit into a multiprocessor's shared memory
 UNROLL = 16  # steps of a graph: launching it then costs next to nothing
+
+
+def without_triton() -> str | None:
+    """Why there is no Triton to compile kernels with; None if there is."""
+    if find_spec("triton") is None:
+        return "Triton is not installed"
+    if not any(map(shutil.which, (os.environ.get("CC", "gcc"), "clang"))):  # where Triton looks
+        return "Triton finds no C compiler"
+    return None
 
 
 def send(values: Tensor, device: torch.device) -> Tensor:

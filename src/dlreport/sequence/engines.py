@@ -9,13 +9,12 @@ Shapes: K steps, R replicates, B batch, T time steps, D input dim.
 """
 
 import math
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
 from dlreport.config import SequenceSettings
-from dlreport.gpu import LARGEST_H, Steps
+from dlreport.gpu import LARGEST_H, Steps, without_triton
 from dlreport.native import flatten
 from dlreport.native import sequence as native_sequence
 from dlreport.progress import log
@@ -37,10 +36,8 @@ def fused_serves(model: SequenceModel, settings: SequenceSettings, length: int, 
     the model has no step in gpu/sequence.py."""
     if device.type != "cuda" or not model.NATIVE:
         return False
-    reason = None
-    if find_spec("triton") is None:
-        reason = "Triton is not installed"
-    elif settings.hidden_dim > LARGEST_H:
+    reason = without_triton()
+    if settings.hidden_dim > LARGEST_H:
         reason = f"hidden_dim is over {LARGEST_H}"
     elif settings.batch_size * length * model.W_h.shape[1] >= 2**31:
         reason = "a batch has too many numbers to count in 32 bits"
