@@ -25,6 +25,7 @@ def test_without_cuda_there_is_one_line(repository, script):
     assert (result.returncode, result.stderr) == (1, "error: no CUDA GPU here\n")
 
 
+@pytest.mark.slow
 def test_every_competitor_is_timed(repository, tmp_path):
     output = tmp_path / "gpu.json"
     said = output_of([sys.executable, "benchmarks/gpu.py", *TINY, "--output", str(output)], repository)

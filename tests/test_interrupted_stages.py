@@ -26,7 +26,7 @@ STAGES = {
 def project(tmp_path_factory) -> Path:
     """A tiny copy whose trainings last some seconds, of two replicates in two processes."""
     target = tmp_path_factory.mktemp("signals") / "project"
-    longer = {"sequence.steps": 20_000, "sequence.log_every": 200, "sequence.replicates": 2, "gan.epochs": 200}
+    longer = {"sequence.steps": 20_000, "sequence.log_every": 200, "sequence.replicates": 2, "gan.epochs": 60}
     scratch.make(target, longer)
     output_of([sys.executable, "stages/prepare_mnist.py"], target)
     return target
@@ -56,7 +56,7 @@ def finish(project: Path, name: str) -> None:
     weights.unlink()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_that_gets_a_signal_says_how_to_go_on_and_does(project, name, number):
     process, said = start(project, name)
@@ -70,8 +70,7 @@ def test_a_stage_that_gets_a_signal_says_how_to_go_on_and_does(project, name, nu
     assert re.fullmatch(rf"stopped: {name[:3]}.*, is saved; run it again to go on from there", last)
     assert "Traceback" not in said
     assert not (project / STAGES[name][1]).exists()
-    if number == signal.SIGTERM:
-        finish(project, name)
+    finish(project, name)
 
 
 @needs_native(SOURCE, "fp32")  # autograd's is one process for all replicates

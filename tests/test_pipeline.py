@@ -172,6 +172,16 @@ def test_a_second_repro_runs_nothing(project):
     assert (project / "dvc.lock").read_bytes() == lock
 
 
+def test_a_bad_parameter_ends_it_before_any_work(project):
+    scratch.set_params(project, {"sequence.lengths": [5, 1]})
+    result = run([*DVC, "repro"], project)
+    scratch.set_params(project, {"sequence.lengths": [5]})
+    assert result.returncode != 0
+    assert "error: params.yaml: sequence.lengths.1: " in result.stderr
+    assert stages_run(result.stdout) == ["sources"]
+
+
+@pytest.mark.slow
 def test_another_number_of_gan_epochs_reruns_no_sequence_stage(project):
     scratch.set_params(project, {"gan.epochs": 2})
     ran = repro(project)
@@ -179,6 +189,7 @@ def test_another_number_of_gan_epochs_reruns_no_sequence_stage(project):
     assert "2 epochs of Adam" in (project / "report/report.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_new_length_trains_that_length_alone(project):
     scratch.set_params(project, {"sequence.lengths": [5, 4]})
     ran = repro(project)
@@ -188,6 +199,7 @@ def test_a_new_length_trains_that_length_alone(project):
     assert report.index("### Length 4") < report.index("### Length 5")
 
 
+@pytest.mark.slow
 def test_a_removed_length_leaves_the_tables(project):
     scratch.set_params(project, {"sequence.lengths": [4]})
     assert set(repro(project)) == {"sources", *COLLECTORS}
@@ -196,15 +208,7 @@ def test_a_removed_length_leaves_the_tables(project):
     assert "Length 5" not in (project / "report/report.md").read_text()
 
 
-def test_a_bad_parameter_ends_it_before_any_work(project):
-    scratch.set_params(project, {"sequence.lengths": [4, 1]})
-    result = run([*DVC, "repro"], project)
-    scratch.set_params(project, {"sequence.lengths": [4]})
-    assert result.returncode != 0
-    assert "error: params.yaml: sequence.lengths.1: " in result.stderr
-    assert stages_run(result.stdout) == ["sources"]
-
-
+@pytest.mark.slow
 def test_a_claim_that_no_section_says_is_refused(project):
     words = project / "src/dlreport/gan/claims.yaml"
     before = words.read_text()
