@@ -341,9 +341,9 @@ class Traced:
 
     def loaded(self, name: str) -> set[str]:
         """Modules, templates and the like, and what the compiler was given and included."""
-        opened = {path for path in self.seen[name, "opened"] if not path.endswith((".py", ".pyc", ".c", ".h"))}
+        opened = {path for path in self.seen[name, "opened"] if not path.endswith((".py", ".pyc", ".c", ".cpp", ".h"))}
         loaded = {path for path in self.seen[name, "executed"] | opened if path.startswith(CODE)}
-        for source in (path for path in self.seen[name, "given"] if path.endswith(".c")):
+        for source in (path for path in self.seen[name, "given"] if path.endswith((".c", ".cpp"))):
             rule = subprocess.run(["cc", "-MM", source], cwd=self.project, capture_output=True, text=True, check=True)
             loaded |= set(rule.stdout.replace("\\\n", " ").split()[1:])
         return loaded
