@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from ours import seeded
+from ours import awaited, seeded
 from peers import Recurrent
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,11 +15,6 @@ from dlreport.sequence.training import draw
 
 BLOCK = 256  # steps whose data are drawn at once
 SIZES = {"cuda": (8192, 1 << 28), "cpu": (256, 1 << 20)}  # of the square matrices, and of the floats that are copied
-
-
-def wait(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 def build(workload: Workload, device: str, form: str) -> Callable[[int], None]:
@@ -53,9 +48,8 @@ def build(workload: Workload, device: str, form: str) -> Callable[[int], None]:
         for begin in range(0, count, BLOCK):
             drawn = draw(workload.length, workload.batch, min(BLOCK, count - begin), data, torch.device(device))
             steps(*(each[:, 0] for each in drawn))
-        wait(device)
 
-    return run
+    return awaited(run, device)
 
 
 def build_product(workload: Workload, device: str) -> Callable[[int], None]:
@@ -66,9 +60,8 @@ def build_product(workload: Workload, device: str) -> Callable[[int], None]:
     def run(count: int) -> None:
         for _ in range(count):
             torch.mm(left, right, out=out)
-        wait(device)
 
-    return run
+    return awaited(run, device)
 
 
 def build_copy(workload: Workload, device: str) -> Callable[[int], None]:
@@ -79,6 +72,5 @@ def build_copy(workload: Workload, device: str) -> Callable[[int], None]:
     def run(count: int) -> None:
         for _ in range(count):
             target.copy_(source)
-        wait(device)
 
-    return run
+    return awaited(run, device)

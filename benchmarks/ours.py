@@ -7,16 +7,26 @@ import torch
 from workloads import PARAMS, Workload, images_of
 
 from dlreport.config import load_params
-from dlreport.gan.engines import build_engine
+from dlreport.gan.engines import build_engine as build_gan_engine
 from dlreport.gan.images import normalise
 from dlreport.gan.networks import Discriminator, Generator
-from dlreport.sequence.engines import Autograd, Fused, Native, fused_serves
 from dlreport.sequence.task import Task
-from dlreport.sequence.training import BLOCK, draw, is_native
+from dlreport.sequence.training import build_engine, draw, steps_of_block
 
 
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def awaited(run: Callable[[int], None], device: str) -> Callable[[int], None]:
+    """The same, but it ends when the device has."""
+
+    def run_to_its_end(count: int) -> None:
+        run(count)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return run_to_its_end
 
 
 def build(
@@ -26,23 +36,15 @@ def build(
     of a sequence model are trained at once; `noise` is for images_of."""
     where = torch.device(device)
     if workload.kind == "GAN":
-        train = build_gan(workload, precision, where, noise)
-    else:
-        train = build_sequence(workload, precision, where, replicates)
-
-    def run(steps: int) -> None:
-        train(steps)
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    return run
+        return awaited(build_gan(workload, precision, where, noise), device)
+    return awaited(build_sequence(workload, precision, where, replicates), device)
 
 
 def build_gan(workload: Workload, precision: str, device: torch.device, noise: int) -> Callable[[int], None]:
     settings = load_params(PARAMS).gan.model_copy(update={"batch_size": workload.batch})
     images = normalise(images_of(noise)).to(device)
     networks = Generator(settings.latent_dim, seeded(0)).to(device), Discriminator(seeded(1)).to(device)
-    engine = build_engine(*networks, settings, seeded(2), precision)
+    engine = build_gan_engine(*networks, settings, seeded(2), precision)
     order = seeded(3)
     batches = chain.from_iterable(
         torch.randperm(len(images), generator=order).to(device).split(workload.batch) for _ in count()
@@ -66,14 +68,9 @@ def build_sequence(workload: Workload, precision: str, device: torch.device, rep
     settings = load_params(PARAMS).sequence.model_copy(update=shape)
     task = Task(workload.kind, workload.length)
     models = [task.build(workload.hidden, seeded(r)).to(device) for r in range(replicates)]
-    if is_native(task, device, precision):
-        engine = Native(*models, settings, precision)
-    elif fused_serves(models[0], settings, workload.length, device):
-        engine = Fused(models, settings, precision)
-    else:
-        engine = Autograd(models, settings, precision)
+    engine = build_engine(task, models, settings, device, precision)
     data = [seeded(replicates + r) for r in range(replicates)]
-    block = (BLOCK if device.type == "cpu" else 4 * BLOCK) // workload.batch
+    block = steps_of_block(workload.batch, device)
 
     def run(steps: int) -> None:
         for start in range(0, steps, block):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import torch
 from notebook_gan import discriminator_network, generator_network
+from ours import awaited
 from torch import Tensor, nn
 from torch.nn import functional
 from workloads import CLASSES, LATENT, PEERS, Workload, images_of
@@ -94,14 +95,7 @@ def build_gan(workload: Workload, device: str, noise: int) -> Callable[[int], No
 def build(workload: Workload, device: str = "cpu", noise: int = 0) -> Callable[[int], None]:
     """A function that runs the next n training steps; `noise` is for images_of."""
     gan = workload.kind == "GAN"
-    train = build_gan(workload, device, noise) if gan else build_sequence(workload, device)
-
-    def run(count: int) -> None:
-        train(count)
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    return run
+    return awaited(build_gan(workload, device, noise) if gan else build_sequence(workload, device), device)
 
 
 def _matrices(name: str) -> list[Tensor]:

@@ -37,9 +37,9 @@ def build_engine(
 
 @dataclass(eq=False)
 class Engine:
-    """What both forms hold. `set_up`, theirs, gives the parameters of the generator and those of the discriminator, as
-    Adam updates them; `noise` is where latents come from. `average` is a running average of the generator, with
-    BatchNorm's running statistics, on which training does not depend."""
+    """What both forms hold; `set_up` is theirs. Each network's parameters are one array, which Adam updates as a whole.
+    `noise` is where latents come from. `average` is a running average of the generator, with BatchNorm's running
+    statistics, on which training does not depend."""
 
     generator: Generator
     discriminator: Discriminator
@@ -52,8 +52,12 @@ class Engine:
     def __post_init__(self):
         self.device = next(self.generator.parameters()).device
         options = {"lr": self.settings.learning_rate, "betas": tuple(self.settings.betas), "fused": True}
-        adams = (torch.optim.Adam(parameters, **options) for parameters in self.set_up())
+        self.networks = describe(self.generator), describe(self.discriminator)
+        for network in self.networks:
+            network.parameters.grad = torch.empty_like(network.parameters)
+        adams = (torch.optim.Adam([network.parameters], **options) for network in self.networks)
         self.generator_adam, self.discriminator_adam = adams
+        self.set_up()
         self.make_capturable()
         self.average = deepcopy(self.generator)
         mean, now = describe(self.average), self.networks[0]
@@ -91,16 +95,12 @@ class Engine:
 
 
 class NativeGan(Engine):
-    """By native/gan.c. Each network's parameters are one array, which Adam updates as a whole."""
+    """By native/gan.c."""
 
-    def set_up(self) -> list[list[Tensor]]:
-        self.networks = describe(self.generator), describe(self.discriminator)
-        for network in self.networks:
-            network.parameters.grad = torch.empty_like(network.parameters)
+    def set_up(self) -> None:
         self.norms = [layer for layer in self.generator.layers if isinstance(layer, nn.BatchNorm1d)]
         self.constants = SLOPE, self.norms[0].eps, self.norms[0].momentum
         self.threads = torch.get_num_threads()
-        return [[network.parameters] for network in self.networks]
 
     def gradients(self, real: Tensor | None, count: int) -> float:
         """The discriminator's loss or, without real images, the generator's; its gradients go to parameters.grad."""
@@ -154,17 +154,13 @@ class AutogradGan(Engine):
     """Autograd's on any device. On CUDA iterations are made as graphs, and the losses of whole batches are compiled:
     launching their many small kernels one by one would cost more than they compute."""
 
-    def set_up(self) -> list[list[Tensor]]:
-        self.networks = describe(self.generator), describe(self.discriminator)
-        for network in self.networks:
-            network.parameters.grad = torch.empty_like(network.parameters)
+    def set_up(self) -> None:
         self.cast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
         self.losses = self.losses_of_whole_batches = self.loss_of_discriminator, self.loss_of_generator
         self.steps = Steps(self.step, self.device)
         if self.device.type == "cuda":
             self.block = UNROLL
             self.compile()
-        return [[network.parameters] for network in self.networks]
 
     def compile(self) -> None:
         if reason := without_triton():

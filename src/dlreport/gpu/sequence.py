@@ -232,11 +232,12 @@ class Network:
         self.kernel, self.R, self.H, self.G, self.O, self.device = CELLS[cell], R, H, K * H, O, device
         self.C = triton.cdiv(H + 2, 8) * 8  # rows that begin at multiples of 32 bytes
         self.optimizer, self.max_norm, self.bf16 = optimizer, max_norm, precision == "bf16"
-        self.inner, self.outer = (Layer(R, self.C, width, optimizer[1] > 0, device) for width in (self.G, O))
+        self.adam = optimizer[1] > 0
+        self.inner, self.outer = (Layer(R, self.C, width, self.adam, device) for width in (self.G, O))
         self.corrections = torch.zeros(2, device=device)  # Adam's, of means and squares: 1 - decay^steps
-        self.decays = torch.tensor(optimizer[1:3], device=device)
+        self.gains, self.one = 1 - torch.tensor(optimizer[1:3], device=device), torch.ones(2, device=device)
         self.factors = torch.ones(R, device=device)
-        self.state = [*self.inner.state, *self.outer.state, self.corrections]
+        self.state = [*self.inner.state, *self.outer.state, *([self.corrections] if self.adam else [])]
         self.buffers: dict[tuple[int, int], tuple[Tensor, ...]] = {}  # by T and B
 
     def parameters(self, replicate: int, gradients: bool = False) -> dict[str, Tensor]:
@@ -286,7 +287,8 @@ class Network:
         if self.max_norm < inf:
             squares = sum(layer.gradients.square().sum((1, 2)) for layer in layers)
             torch.clamp(self.max_norm / (squares.sqrt() + 1e-6), max=1, out=self.factors)
-        self.corrections.lerp_(torch.ones_like(self.corrections), 1 - self.decays)
+        if self.adam:
+            self.corrections.lerp_(self.one, self.gains)
         for layer in layers:
             layer.update(self.factors, self.corrections, self.optimizer)
         return results

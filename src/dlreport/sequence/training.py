@@ -21,6 +21,7 @@ from dlreport.runtime import check_precision, prepare, select_device
 from dlreport.sequence import palindromes
 from dlreport.sequence.engines import Autograd, Fused, Native, fused_serves
 from dlreport.sequence.models import model_class
+from dlreport.sequence.models.base import SequenceModel
 from dlreport.sequence.task import Task
 
 BLOCK = 8192  # sequences drawn, and trained on, between two returns to Python: enough for that to cost nothing
@@ -40,6 +41,23 @@ def is_native(task: Task, device: torch.device, precision: str) -> bool:
     """Whether the native engine trains the task's model on this device."""
     cell = model_class(task.model).NATIVE
     return cell is not None and native.serves(native_sequence.SOURCE, device.type, precision)
+
+
+def build_engine(
+    task: Task, models: list[SequenceModel], settings: SequenceSettings, device: torch.device, precision: str
+) -> Native | Fused | Autograd:
+    """The native engine for the one model where it serves, else the GPU's or autograd's for all."""
+    if is_native(task, device, precision):
+        return Native(*models, settings, precision)
+    if fused_serves(models[0], settings, task.length, device):
+        return Fused(models, settings, precision)
+    log.info("%s: training by autograd on %s", task, device.type)
+    return Autograd(models, settings, precision)
+
+
+def steps_of_block(batch_size: int, device: torch.device) -> int:
+    """How many steps an engine is given at once."""
+    return max(1, (BLOCK if device.type == "cpu" else 4 * BLOCK) // batch_size)
 
 
 def train(
@@ -64,16 +82,10 @@ def train(
     initial = [task.build(settings.hidden_dim, generator, settings.initialisation) for generator in streams("init")]
     models = [model.to(device) for model in initial]
     data = streams("data")
-    if is_native(task, device, precision):
-        engine = Native(*models, settings, precision)
-    elif fused_serves(models[0], settings, task.length, device):
-        engine = Fused(models, settings, precision)
-    else:
-        log.info("%s: training by autograd on %s", task, device.type)
-        engine = Autograd(models, settings, precision)
+    engine = build_engine(task, models, settings, device, precision)
     results = torch.empty(settings.steps, 2, len(replicates))
     label = f"{task} replicate {replicates[0]}"
-    block = max(1, (BLOCK if device.type == "cpu" else 4 * BLOCK) // settings.batch_size)
+    block = steps_of_block(settings.batch_size, device)
     with (
         checkpoints.open(label.replace(" ", "-")) as checkpoint,
         steps_bar(settings.steps, label, position=replicates[0]) as bar,
