@@ -107,6 +107,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=6.0)
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--tiny", action="store_true", help="an LSTM and the GAN, small: to see that it runs")
+    parser.add_argument("--only", metavar="WORKLOAD", help="such as LSTM-20")
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("gpu.json"))
     options = parser.parse_args()
     import torch  # here: a JAX worker imports this file too, and shall not load torch
@@ -123,6 +124,7 @@ def main() -> None:
     workloads, noise, began = WORKLOADS, 60_000, time.monotonic()
     if options.tiny:
         noise, workloads = 200, [Workload("LSTM", 3, hidden=8, batch=16), Workload("GAN", batch=16)]
+    workloads = [each for each in workloads if options.only in (None, each.name)]
     entries = []
     for workload in workloads:
         if time.monotonic() - began > 60 * options.minutes:

@@ -70,10 +70,16 @@ def build_sequence(workload: Workload, precision: str, device: torch.device, rep
     models = [task.build(workload.hidden, seeded(r)).to(device) for r in range(replicates)]
     engine = build_engine(task, models, settings, device, precision)
     data = [seeded(replicates + r) for r in range(replicates)]
-    block = steps_of_block(workload.batch, device)
+    block, ahead = steps_of_block(workload.batch, device), []
 
     def run(steps: int) -> None:
+        """As in training, the next steps' data are drawn while a GPU trains on these."""
         for start in range(0, steps, block):
-            engine.train(*draw(workload.length, workload.batch, min(block, steps - start), data, device))
+            count = min(block, steps - start)
+            now = ahead.pop() if ahead else None
+            if now is None or len(now[0]) != count:
+                now = draw(workload.length, workload.batch, count, data, device)
+            engine.train(*now)
+            ahead.append(draw(workload.length, workload.batch, count, data, device))
 
     return run

@@ -12,7 +12,7 @@ from dlreport.gan.quality import Reference, measure_snapshots, measure_sources
 from dlreport.gan.samples import generate
 from dlreport.io import read_tensors, write_csv, write_metrics, write_tensors
 from dlreport.progress import start_logging
-from dlreport.runtime import prepare
+from dlreport.runtime import prepare, select_device
 from dlreport.streams import stream
 
 PLOTS = Path("plots/gan")
@@ -26,7 +26,8 @@ def main() -> None:
     start_logging()
     params = load_params()
     prepare(threads=1, keep_memory=False)
-    classifier = Classifier.of_digits(read_tensors(Path("models/classifier.pt")))
+    where = select_device(params.device)
+    classifier = Classifier.of_digits(read_tensors(Path("models/classifier.pt"))).to(where)
     train, test = (read_tensors(Path(f"data/mnist/{split}.pt")) for split in ("train", "test"))
     count = min(params.quality.images, len(test["images"]))
     real = Reference.build({name: values[:count] for name, values in test.items()}, train, classifier)
@@ -34,7 +35,7 @@ def main() -> None:
     def draw(replicate: int, network: str, repeat: int = 0) -> Tensor:
         noise = stream(params.seed, "quality", "latents", repeat)
         latents = torch.randn(count, params.gan.latent_dim, generator=noise)
-        return generate(read_tensors(Path(f"models/gan/{replicate}/{network}.pt")), latents)
+        return generate(read_tensors(Path(f"models/gan/{replicate}/{network}.pt")), latents).to(where)
 
     write_csv(PLOTS / "quality_by_epoch.csv", measure_snapshots(draw, real, params))
     table, closest = measure_sources(draw, real, params)

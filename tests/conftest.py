@@ -16,6 +16,9 @@ from helpers import DVC, Killed, output_of
 
 ROOT = Path(__file__).parents[1]
 
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # before anything imports Triton: on a CPU its interpreter runs the kernels
+
 # No deadline: the machine may be busy. Derandomised: a failure is a change of the code, not of the luck.
 settings.register_profile("dlreport", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("dlreport")

@@ -1,7 +1,5 @@
 """The GPU's training step of the sequence models: on a GPU if there is one, else by Triton's interpreter on the CPU."""
 
-import os
-
 import pytest
 import torch
 
@@ -14,8 +12,6 @@ from dlreport.sequence.training import draw
 from helpers import NATIVE_MODELS, needs_native, seeded, small_model
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-if DEVICE.type == "cpu":
-    os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported
 
 pytest.importorskip("triton")
 
@@ -98,6 +94,12 @@ def test_it_goes_on_from_its_state(params, optimizer):
 def test_what_the_kernel_cannot_take_goes_to_autograd_with_a_line(params, monkeypatch, caplog):
     settings, cuda = params.sequence, torch.device("cuda")
     lstm = model_class("LSTM")(1, 4, 10, seeded())
+    capability = 7, 5
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert not fused_serves(lstm, settings, 20, cuda)
+    assert "the GPU is older than compute capability 8.0; training by autograd" in caplog.text
+    caplog.clear()
+    capability = 8, 0
     assert fused_serves(lstm, settings, 20, cuda)
     assert not fused_serves(lstm, settings, 20, torch.device("cpu"))
     assert not fused_serves(model_class("GRU")(1, 4, 10, seeded()), settings, 20, cuda)
@@ -105,8 +107,29 @@ def test_what_the_kernel_cannot_take_goes_to_autograd_with_a_line(params, monkey
     assert not fused_serves(lstm, settings.model_copy(update={"hidden_dim": 129}), 20, cuda)
     assert "hidden_dim is over 128; training by autograd" in caplog.text
     monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CC", raising=False)
     assert not fused_serves(lstm, settings, 20, cuda)
     assert "Triton finds no C compiler; training by autograd" in caplog.text
     monkeypatch.setattr(gpu, "find_spec", lambda name: None)
     assert not fused_serves(lstm, settings, 20, cuda)
     assert "Triton is not installed; training by autograd" in caplog.text
+
+
+def test_adam_of_a_flat_network_is_pytorchs(tmp_path):
+    from dlreport.gpu.update import Adam
+
+    values = torch.randn(3000, generator=seeded()).to(DEVICE)
+    ours, theirs = (torch.nn.Parameter(values.clone()) for _ in range(2))
+    options = {"lr": 0.01, "betas": (0.5, 0.999)}
+    adam, reference = Adam([ours], **options), torch.optim.Adam([theirs], **options)
+    for step in range(4):
+        for parameter in (ours, theirs):
+            parameter.grad = torch.randn(3000, generator=seeded(step)).to(DEVICE) * 10.0**-step
+        if step == 2:  # another goes on from its state
+            torch.save(adam.state_dict(), tmp_path / "adam.pt")
+            adam = Adam([ours], **options)
+            adam.load_state_dict(torch.load(tmp_path / "adam.pt"))
+        adam.step()
+        reference.step()
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
+    assert not torch.equal(ours, torch.nn.Parameter(values))

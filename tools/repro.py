@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from statistics import mean
 
@@ -27,7 +28,7 @@ from dlreport.config import GAN_THREADS, load_params
 from dlreport.errors import UserError, run
 from dlreport.io import read_json
 
-GAN = "train_gan"  # it takes a slot for each of its threads, every other stage one
+GAN = "train_gan"  # on a CPU it takes a slot for each of its threads, every other stage one
 GRACE = 10  # seconds that an interrupted stage has to end by itself
 REPRO = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", "--single-item"]
 
@@ -42,7 +43,6 @@ class Pipeline:
         self.stages = {stage.addressing: stage for stage in plan_repro(graph, here)}  # in the order of a serial run
         self.upstream = {n: {other.addressing for other in nx.descendants(graph, s)} for n, s in self.stages.items()}
         self.jobs = jobs
-        self.slots = {name: min(GAN_THREADS, jobs) if name == GAN else 1 for name in self.stages}
         # The GAN first, after what it needs: later it would wait, and slots with it, for several to become free.
         first, seconds = {GAN, *self.upstream.get(GAN, ())}, seconds_to_end(self.upstream)
         self.waiting = sorted(self.stages, key=lambda name: (name not in first, -seconds[name]))
@@ -64,7 +64,7 @@ class Pipeline:
                     self.waiting.remove(name)
                     started = len(self.stages) - len(self.waiting)  # or up to date, or not to be run any more
                     print(f"Running stage '{name}' ({started} of {len(self.stages)})", flush=True)
-                    self.running[asyncio.create_task(run_stage(name, self.slots[name]))] = name
+                    self.running[asyncio.create_task(run_stage(name, self.slots(name)))] = name
                 if not self.running:
                     return None
                 finished, _ = await asyncio.wait([*self.running, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -83,17 +83,26 @@ class Pipeline:
 
     def startable(self) -> list[str]:
         """What to start now; what is up to date is done. Slots are kept for the GAN, or it would never find enough."""
-        free, names = self.jobs - sum(self.slots[name] for name in self.running.values()), []
+        free, names = self.jobs - sum(self.slots(name) for name in self.running.values()), []
         for name in [*self.waiting]:  # in which nothing is before what it needs
             ready = self.upstream[name] <= self.done
             if ready and not self.is_stale(name):
                 self.waiting.remove(name)
                 self.done.add(name)
             elif ready or name == GAN:
-                if ready and self.slots[name] <= free:
+                if ready and self.slots(name) <= free:
                     names.append(name)
-                free -= self.slots[name]
+                free -= self.slots(name)
         return names
+
+    def slots(self, name: str) -> int:
+        return self.slots_of_gan if name == GAN else 1
+
+    @cached_property
+    def slots_of_gan(self) -> int:
+        from dlreport.runtime import select_device  # here: it imports torch, which takes seconds
+
+        return min(GAN_THREADS, self.jobs) if select_device(load_params().device).type == "cpu" else 1
 
     def is_stale(self, name: str) -> bool:
         """In milliseconds, where a `dvc repro` takes a second to find a stage up to date."""

@@ -55,7 +55,7 @@ class Engine:
         self.networks = describe(self.generator), describe(self.discriminator)
         for network in self.networks:
             network.parameters.grad = torch.empty_like(network.parameters)
-        adams = (torch.optim.Adam([network.parameters], **options) for network in self.networks)
+        adams = (self.adam()([network.parameters], **options) for network in self.networks)
         self.generator_adam, self.discriminator_adam = adams
         self.set_up()
         self.make_capturable()
@@ -78,6 +78,9 @@ class Engine:
         """Adam's steps can be recorded in a graph, on CUDA."""
         for adam in (self.generator_adam, self.discriminator_adam):
             adam.param_groups[0]["capturable"] = self.device.type == "cuda"
+
+    def adam(self) -> type[torch.optim.Adam]:
+        return torch.optim.Adam
 
     def latents(self, count: int) -> Tensor:
         return torch.randn(count, self.settings.latent_dim, generator=self.noise)
@@ -169,6 +172,13 @@ class AutogradGan(Engine):
         torch.use_deterministic_algorithms(True)  # which the compiler too heeds, unlike what runtime.prepare asks for
         torch.compiler.reset()  # it compiles a function for eight engines, and would leave the ninth as it is
         self.losses_of_whole_batches = tuple(torch.compile(loss, dynamic=False) for loss in self.losses)
+
+    def adam(self) -> type[torch.optim.Adam]:
+        if self.device.type != "cuda" or without_triton():
+            return super().adam()
+        from dlreport.gpu.update import Adam  # here, as Triton is not everywhere
+
+        return Adam
 
     def loss_of_discriminator(self, real: Tensor, z: Tensor) -> Tensor:
         with self.cast:

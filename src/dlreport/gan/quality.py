@@ -76,7 +76,7 @@ def precision_recall_density_coverage(real: Tensor, other: Tensor, k: int, chunk
     """
     # the nearest row is the row itself
     real_radius, other_radius = (nearest(rows, rows, k + 1)[0][:, -1] for rows in (real, other))
-    parts, recalled = [], torch.zeros(len(real), dtype=torch.bool)
+    parts, recalled = [], torch.zeros(len(real), dtype=torch.bool, device=real.device)
     for part, radius in zip(other.split(chunk), other_radius.split(chunk), strict=True):
         distances = torch.cdist(part, real)
         parts.append(distances < real_radius)
@@ -99,9 +99,9 @@ def two_sample(real: Tensor, other: Tensor, params: Params, name: str) -> dict[s
     half, chance = len(real) // 2, stream(params.seed, "two-sample", name, "halves")
     halves = [torch.randperm(len(real), generator=chance)[: 2 * half].split(half) for _ in range(2)]
     images = [torch.cat([real[a], other[b]]) for a, b in zip(*halves, strict=True)]
-    labels = torch.arange(2).repeat_interleave(half)
+    labels = torch.arange(2).repeat_interleave(half)  # on the CPU, as what `read` finds
     epochs, settings = params.quality.two_sample_epochs, params.classifier
-    model = train_classifier(images[0], labels, 2, epochs, settings, params.seed, f"two-sample {name}")
+    model = train_classifier(images[0], labels.to(real.device), 2, epochs, settings, params.seed, f"two-sample {name}")
     right = int((read(model, images[1]).digits == labels).sum())
     low, high = wilson(right, len(labels), params.quality.confidence)
     return {"two_sample_accuracy": right / len(labels), "two_sample_low": low, "two_sample_high": high}
@@ -119,9 +119,10 @@ class Reference:
 
     @classmethod
     def build(cls, test: dict[str, Tensor], train: dict[str, Tensor], model: Classifier) -> "Reference":
-        """From the splits of MNIST as `mnist.decode` gives them."""
-        seen, unseen = as_images(train["images"]), as_images(test["images"])
-        distances = nearest(unseen.flatten(1), seen.flatten(1))[0][:, 0]
+        """From the splits of MNIST as `mnist.decode` gives them; images go to the model's device."""
+        where = next(model.parameters()).device
+        seen, unseen = (as_images(split["images"]).to(where) for split in (train, test))
+        distances = nearest(unseen.flatten(1), seen.flatten(1))[0][:, 0].cpu()
         close = [distances[test["labels"] == digit].quantile(CLOSE_SHARE) for digit in range(DIGITS)]
         return cls(model, read(model, unseen), seen, _shares(train["labels"]), torch.stack(close))
 
@@ -140,7 +141,9 @@ def quick_measures(reading: Reading, real: Reference, settings: QualitySettings)
     shares = _shares(reading.digits)
     return {
         "fid": fid(real.test.features, reading.features),
-        **precision_recall_density_coverage(real.test.features, reading.features, settings.neighbours),
+        **precision_recall_density_coverage(
+            *(each.features.to(each.images.device) for each in (real.test, reading)), settings.neighbours
+        ),
         "digits_missing": int((shares < settings.missing_below).sum()),
         "digits_total_variation": 0.5 * (shares - real.shares).abs().sum().item(),
         "unsure": (reading.confidence < settings.confident).double().mean().item(),
@@ -155,14 +158,14 @@ def memorised(reading: Reading, real: Reference, of_training: bool = False) -> t
     images, and the nearest one is another.
     """
     found = nearest(reading.images.flatten(1), real.train.flatten(1), 1 + of_training)
-    distances, indices = (each[:, -1] for each in found)
+    distances, indices = (each[:, -1].cpu() for each in found)
     closest = [
         min(rows.tolist(), key=distances.__getitem__)
         for digit in range(DIGITS)
         if len(rows := (reading.digits == digit).nonzero()[:, 0])
     ]
     share = (distances < real.close[reading.digits]).double().mean().item()
-    return share, torch.stack([reading.images[closest], real.train[indices[closest]]])
+    return share, torch.stack([reading.images[closest], real.train[indices[closest]]]).cpu()
 
 
 def all_measures(

@@ -1,5 +1,6 @@
 """Training on a CUDA device: what sequence.py of this folder and the GAN's engine share."""
 
+import gc
 import os
 import shutil
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 LARGEST_H = 128  # of a sequence model: a larger recurrent block does not fit into a multiprocessor's shared memory
+OLDEST = (8, 0)  # compute capability: the first with TF32, bfloat16 and copies that do not wait
 UNROLL = 16  # steps of a graph: launching it then costs next to nothing
 
 
@@ -63,6 +65,7 @@ class Steps:
         shapes = tuple(each.shape for each in inputs)
         if shapes not in self.graphs:
             results = self.each(inputs)  # compiles kernels and sets up libraries, which no graph can record
+            gc.collect()  # a former engine's graphs, which would spoil this one if they were freed while it is recorded
             graph, places = torch.cuda.CUDAGraph(), [each.clone() for each in inputs]
             with torch.cuda.graph(graph, stream=self.stream):
                 self.graphs[shapes] = graph, places, self.each(places)

@@ -7,8 +7,10 @@ Shapes: R replicates, T time steps, B batch, H hidden dim, K recurrent blocks, G
   x [R, T, B]   target [R, B]   inner weights [R, C, G]: W_h, below it W_x, below that b, and zeros up to C rows
   outer weights [R, C, O]: W_ph, zeros in place of W_x, and b_p   before [R, T, B, C] = [h_{t-1}, x_t, 1, 0 ...]
   last [R, B, C] = [h_T, 0, 1, 0 ...]   d_z [R, T, B, G]   d_logits [R, B, O]   measures [2, R, B]: loss, right or not
+  halves [2, R, C, G]: what products take of the inner weights, see `product`
 So inner's gradient is before^T d_z, and outer's is last^T d_logits. In a kernel a tile has ROWS sequences and S
-columns, the power of two from H on; what is beyond H is zero.
+columns, the power of two from H on; what is beyond H is zero. A tile that does not fit into the registers with the
+others, such as an LSTM's weights, comes in chunks of DEEP rows, the next while one is multiplied.
 """
 
 from math import gcd, inf
@@ -18,10 +20,15 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from dlreport.gpu.update import BLOCK, update
+
 ROWS = 16  # the fewest that a product on the matrix units takes; as fast as 32 (measured on an H100)
 WARPS = 8  # the fastest of 4, 8 and 16
+DEEP = tl.constexpr(32)  # as fast as 64
+STAGES = tl.constexpr(2)  # chunks of the weights of all gates in the shared memory; more do not fit
+BACK_STAGES = tl.constexpr(3)
+FINER = tl.constexpr(2048.0)  # 2^11: what float16 rounds off is below 2^-11 of a number
 PARTS = 4  # of the batch, whose products run side by side: one alone would leave most multiprocessors idle
-BLOCK = 1024  # weights that one program of the update takes
 
 
 @triton.jit
@@ -37,33 +44,56 @@ def sigmoid(x):
 
 
 @triton.jit
-def product(a, b, BF16: tl.constexpr):
-    """a b with factors rounded to bfloat16, which one product in TF32 then takes as they are, or by three products in
-    TF32, together as exact as one in float32. Sums are in float32."""
-    if BF16:
-        a, b = a.to(tl.bfloat16).to(tl.float32), b.to(tl.bfloat16).to(tl.float32)
-        c = tl.dot(a, b, input_precision="tf32")
-    else:
-        c = tl.dot(a, b, input_precision="tf32x3")
-    return c
+def split(weights, halves, count, BF16: tl.constexpr, BLOCK: tl.constexpr):
+    """Write W as `product` takes it: rounded and, for fp32, what that rounds off."""
+    k = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    w = tl.load(weights + k, mask=k < count, other=0.0)
+    high = w.to(halves.dtype.element_ty)
+    tl.store(halves + k, high, mask=k < count)
+    if not BF16:
+        tl.store(halves + count + k, ((w - high.to(tl.float32)) * FINER).to(tl.float16), mask=k < count)
 
 
 @triton.jit
-def argument(h, x_t, inner, H, G, S: tl.constexpr, BF16: tl.constexpr):
-    """Of one recurrent block: h_{t-1} W_h + x_t W_x + b [ROWS, S]; `inner` points to the block's first column."""
-    i, j = tl.arange(0, S), tl.arange(0, S)
-    W_h = tl.load(inner + i[:, None] * G + j[None, :], mask=(i < H)[:, None] & (j < H)[None, :], other=0.0)
+def product(a, high, low, total, rest, BF16: tl.constexpr):
+    """Add a W to total + rest / FINER, summed in float32.
+
+    With bf16 one product of rounded factors. Else three in float16 give 22 of float32's 24 bits: a = a_high + a_low /
+    FINER, W likewise, and low times low is too little to count. As float16 reaches from 6e-8 to 65504, a row's largest
+    entry is to be near 1, in absolute value, or all are to be below that as a state's are."""
+    if BF16:
+        a = a.to(tl.bfloat16).to(tl.float32)
+        total = tl.dot(a, high.to(tl.float32), total, input_precision="tf32")  # which takes bfloat16 as it is
+    else:
+        a_high = a.to(tl.float16)
+        a_low = ((a - a_high.to(tl.float32)) * FINER).to(tl.float16)
+        total = tl.dot(a_high, high, total)
+        rest = tl.dot(a_high, low, rest)
+        rest = tl.dot(a_low, high, rest)
+    return total, rest
+
+
+@triton.jit
+def chunk(a, W, rest_of, there, total, rest, BF16: tl.constexpr):
+    """The same with the part of W that W points to."""
+    high = tl.load(W, mask=there, other=0.0)
+    low = high if BF16 else tl.load(W + rest_of, mask=there, other=0.0)
+    return product(a, high, low, total, rest, BF16)
+
+
+@triton.jit
+def inputs(x_t, inner, H, G, S: tl.constexpr):
+    """Of one recurrent block: x_t W_x + b [ROWS, S]; `inner` points to the block's first column."""
+    j = tl.arange(0, S)
     W_x = tl.load(inner + H * G + j, mask=j < H, other=0.0)
     b = tl.load(inner + (H + 1) * G + j, mask=j < H, other=0.0)
-    return product(h, W_h, BF16) + (x_t[:, None] * W_x[None, :] + b[None, :])
+    return x_t[:, None] * W_x[None, :] + b[None, :]
 
 
 @triton.jit
-def back(d, inner, H, G, S: tl.constexpr, BF16: tl.constexpr):
-    """Of one recurrent block: d W_h^T [ROWS, S], by which dloss/d(its argument) reaches h_{t-1}."""
-    i, j = tl.arange(0, S), tl.arange(0, S)
-    W_h = tl.load(inner + i[None, :] * G + j[:, None], mask=(i < H)[None, :] & (j < H)[:, None], other=0.0)
-    return product(d, W_h, BF16)
+def scaled(largest):
+    """What to divide a row by, so that its largest absolute value is 1."""
+    return tl.where(largest > 0, largest, 1.0)[:, None]
 
 
 @triton.jit
@@ -73,7 +103,7 @@ def head(h, row, outer, target, d_logits, measures, R, B, H, O, S: tl.constexpr,
     inside = row < B
     W_p = tl.load(outer + j[:, None] * O + o[None, :], mask=(j < H)[:, None] & (o < O)[None, :], other=0.0)
     b_p = tl.load(outer + (H + 1) * O + o, mask=o < O, other=-1e30)
-    logits = product(h, W_p, False) + b_p[None, :]
+    logits = tl.dot(h, W_p, input_precision="tf32x3") + b_p[None, :]  # three products in TF32: as exact
     top = tl.max(logits, 1)
     e = tl.exp(logits - top[:, None])
     total = tl.sum(e, 1)
@@ -83,12 +113,12 @@ def head(h, row, outer, target, d_logits, measures, R, B, H, O, S: tl.constexpr,
     tl.store(measures + R * B + row, (tl.argmax(logits, 1) == y).to(tl.float32), mask=inside)
     d = tl.where(inside[:, None], (e / total[:, None] - hit) / B, 0.0)
     tl.store(d_logits + row[:, None] * O + o[None, :], d, mask=inside[:, None] & (o < O)[None, :])
-    return product(d, tl.trans(W_p), False)
+    return tl.dot(d, tl.trans(W_p), input_precision="tf32x3")
 
 
 @triton.jit
 def vanilla_rnn(
-    x, target, inner, outer, before, last, d_z, d_logits, measures, cells, R, T, B, H, G, O, C,
+    x, target, inner, outer, halves, before, last, d_z, d_logits, measures, cells, R, T, B, H, G, O, C,
     S: tl.constexpr, OUT: tl.constexpr, ROWS: tl.constexpr, BF16: tl.constexpr,
 ):  # fmt: skip
     """h_t = tanh(h_{t-1} W_h + x_t W_x + b), and back through it."""
@@ -96,29 +126,40 @@ def vanilla_rnn(
     inside = row < B
     tile = inside[:, None] & (j < H)[None, :]
     x, target, measures = x + r * T * B, target + r * B, measures + r * B
-    inner, outer, d_logits = inner + r * C * G, outer + r * C * O, d_logits + r * B * O
+    rest_of = tl.num_programs(0).to(tl.int64) * C * G  # from a weight rounded to what that rounds off
+    inner, halves, outer, d_logits = inner + r * C * G, halves + r * C * G, outer + r * C * O, d_logits + r * B * O
     state = (r * T * B + row)[:, None] * C + j[None, :]  # a state's place in `before` at the first time step
     gate = (r * T * B + row)[:, None] * G + j[None, :]
-    h = tl.zeros((ROWS, S), tl.float32)
+    i, zeros = tl.arange(0, S), tl.zeros((ROWS, S), tl.float32)
+    W_h, square = halves + i[:, None] * G + j[None, :], (i < H)[:, None] & (j < H)[None, :]
+    high = tl.load(W_h, mask=square, other=0.0)
+    low = tl.load(W_h + rest_of, mask=square, other=0.0)
+    h = zeros
     for t in range(T):
         x_t = tl.load(x + t * B + row, mask=inside, other=0.0)
         tl.store(before + t * B * C + state, h, mask=tile)
         tl.store(before + (r * T * B + t * B + row) * C + H, x_t, mask=inside)
-        h = tanh(argument(h, x_t, inner, H, G, S, BF16))
+        z, rest = product(h, high, low, inputs(x_t, inner, H, G, S), zeros, BF16)
+        h = tanh(z + rest / FINER)
     tl.store(last + (r * B + row)[:, None] * C + j[None, :], h, mask=tile)
     tl.debug_barrier()  # what the forward pass has stored is read by other threads on the way back
     dh = head(h, row, outer, target, d_logits, measures, R, B, H, O, S, OUT)
+    W_t = halves + j[None, :] * G + i[:, None]
+    high = tl.load(W_t, mask=square, other=0.0)
+    low = tl.load(W_t + rest_of, mask=square, other=0.0)
     for step in range(T):
         t = T - 1 - step
         d = dh * (1 - h * h)
         tl.store(d_z + t * B * G + gate, d, mask=tile)
-        dh = back(d, inner, H, G, S, BF16)
+        scale = scaled(tl.max(tl.abs(d), 1))
+        dh, rest = product(d / scale, high, low, zeros, zeros, BF16)
+        dh = (dh + rest / FINER) * scale
         h = tl.load(before + t * B * C + state, mask=tile, other=0.0)
 
 
 @triton.jit
 def lstm(
-    x, target, inner, outer, before, last, d_z, d_logits, measures, cells, R, T, B, H, G, O, C,
+    x, target, inner, outer, halves, before, last, d_z, d_logits, measures, cells, R, T, B, H, G, O, C,
     S: tl.constexpr, OUT: tl.constexpr, ROWS: tl.constexpr, BF16: tl.constexpr,
 ):  # fmt: skip
     """i, f, o = sigmoid, g = tanh of their arguments;  c_t = g i + c_{t-1} f,  h_t = tanh(c_t) o;  and back through it.
@@ -129,75 +170,75 @@ def lstm(
     inside = row < B
     tile = inside[:, None] & (j < H)[None, :]
     x, target, measures = x + r * T * B, target + r * B, measures + r * B
-    inner, outer, d_logits = inner + r * C * G, outer + r * C * O, d_logits + r * B * O
+    rest_of = tl.num_programs(0).to(tl.int64) * C * G  # from a weight rounded to what that rounds off
+    inner, halves, outer, d_logits = inner + r * C * G, halves + r * C * G, outer + r * C * O, d_logits + r * B * O
     state = (r * T * B + row)[:, None] * C + j[None, :]
     gate = (r * T * B + row)[:, None] * G + j[None, :]
     cell = (r * T * B + row)[:, None] * H + j[None, :]
-    h = tl.zeros((ROWS, S), tl.float32)
-    c = tl.zeros((ROWS, S), tl.float32)
+    k, zeros = tl.arange(0, DEEP), tl.zeros((ROWS, S), tl.float32)
+    deep = (r * T * B + row)[:, None] * C + k[None, :]
+    h, c = zeros, zeros
     for t in range(T):
         x_t = tl.load(x + t * B + row, mask=inside, other=0.0)
         tl.store(before + t * B * C + state, h, mask=tile)
         tl.store(before + (r * T * B + t * B + row) * C + H, x_t, mask=inside)
-        z = d_z + t * B * G + gate
-        i = sigmoid(argument(h, x_t, inner, H, G, S, BF16))
-        tl.store(z, i, mask=tile)
-        g = tanh(argument(h, x_t, inner + 3 * H, H, G, S, BF16))
-        tl.store(z + 3 * H, g, mask=tile)
-        f = sigmoid(argument(h, x_t, inner + H, H, G, S, BF16))
-        tl.store(z + H, f, mask=tile)
+        tl.debug_barrier()  # h_{t-1} is read by other threads
+        i, f = inputs(x_t, inner, H, G, S), inputs(x_t, inner + H, H, G, S)
+        o, g = inputs(x_t, inner + 2 * H, H, G, S), inputs(x_t, inner + 3 * H, H, G, S)
+        i_rest, f_rest, o_rest, g_rest = zeros, zeros, zeros, zeros
+        for begin in tl.range(0, H, DEEP, num_stages=STAGES):
+            a = tl.load(before + t * B * C + deep + begin, mask=inside[:, None] & (k < H - begin)[None, :], other=0.0)
+            W_i, there = halves + (begin + k)[:, None] * G + j[None, :], (k < H - begin)[:, None] & (j < H)[None, :]
+            i, i_rest = chunk(a, W_i, rest_of, there, i, i_rest, BF16)
+            f, f_rest = chunk(a, W_i + H, rest_of, there, f, f_rest, BF16)
+            o, o_rest = chunk(a, W_i + 2 * H, rest_of, there, o, o_rest, BF16)
+            g, g_rest = chunk(a, W_i + 3 * H, rest_of, there, g, g_rest, BF16)
+        i, f = sigmoid(i + i_rest / FINER), sigmoid(f + f_rest / FINER)
+        o, g = sigmoid(o + o_rest / FINER), tanh(g + g_rest / FINER)
         c = g * i + c * f
-        o = sigmoid(argument(h, x_t, inner + 2 * H, H, G, S, BF16))
-        tl.store(z + 2 * H, o, mask=tile)
         h = tanh(c) * o
+        z = d_z + t * B * G + gate
+        tl.store(z, i, mask=tile)
+        tl.store(z + H, f, mask=tile)
+        tl.store(z + 2 * H, o, mask=tile)
+        tl.store(z + 3 * H, g, mask=tile)
         tl.store(cells + t * B * H + cell, c, mask=tile)
     tl.store(last + (r * B + row)[:, None] * C + j[None, :], h, mask=tile)
     tl.debug_barrier()  # what the forward pass has stored is read by other threads on the way back
     dh = head(h, row, outer, target, d_logits, measures, R, B, H, O, S, OUT)
-    dc = tl.zeros((ROWS, S), tl.float32)
+    dc = zeros
     for step in range(T):
         t = T - 1 - step
         z = d_z + t * B * G + gate
-        o = tl.load(z + 2 * H, mask=tile, other=0.0)
-        tanh_c = tanh(c)
-        d_o = dh * tanh_c * o * (1 - o)
-        dc += dh * o * (1 - tanh_c * tanh_c)
-        tl.store(z + 2 * H, d_o, mask=tile)
-        dh = back(d_o, inner + 2 * H, H, G, S, BF16)
         i = tl.load(z, mask=tile, other=0.0)
-        g = tl.load(z + 3 * H, mask=tile, other=0.0)
-        d_i = dc * g * i * (1 - i)
-        tl.store(z, d_i, mask=tile)
-        dh += back(d_i, inner, H, G, S, BF16)
-        d_g = dc * i * (1 - g * g)
-        tl.store(z + 3 * H, d_g, mask=tile)
-        dh += back(d_g, inner + 3 * H, H, G, S, BF16)
         f = tl.load(z + H, mask=tile, other=0.0)
+        o = tl.load(z + 2 * H, mask=tile, other=0.0)
+        g = tl.load(z + 3 * H, mask=tile, other=0.0)
+        tanh_c = tanh(c)
         c = tl.load(cells + (t - 1) * B * H + cell, mask=tile & (t > 0), other=0.0)  # c_{t-1}
+        dc += dh * o * (1 - tanh_c * tanh_c)
+        d_i = dc * g * i * (1 - i)
         d_f = dc * c * f * (1 - f)
-        tl.store(z + H, d_f, mask=tile)
-        dh += back(d_f, inner + H, H, G, S, BF16)
+        d_o = dh * tanh_c * o * (1 - o)
+        d_g = dc * i * (1 - g * g)
         dc = dc * f
-
-
-@triton.jit
-def update(
-    weights, squares, means, gradients, factors, corrections, count, rate, beta, alpha, epsilon,
-    ADAM: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """RMSprop or Adam on the `count` weights of a replicate; its gradients are first multiplied by its factor."""
-    r, k = tl.program_id(0), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside, at = k < count, r * count + k
-    gradient = tl.load(gradients + at, mask=inside, other=0.0) * tl.load(factors + r)
-    square = tl.load(squares + at, mask=inside, other=0.0) * alpha + (1 - alpha) * gradient * gradient
-    tl.store(squares + at, square, mask=inside)
-    if ADAM:
-        mean = tl.load(means + at, mask=inside, other=0.0) * beta + (1 - beta) * gradient
-        tl.store(means + at, mean, mask=inside)
-        gradient = mean / tl.load(corrections)
-        square = square / tl.load(corrections + 1)
-    weight = tl.load(weights + at, mask=inside, other=0.0)
-    tl.store(weights + at, weight - rate * gradient / (tl.sqrt_rn(square) + epsilon), mask=inside)
+        tl.store(z, d_i, mask=tile)
+        tl.store(z + H, d_f, mask=tile)
+        tl.store(z + 2 * H, d_o, mask=tile)
+        tl.store(z + 3 * H, d_g, mask=tile)
+        largest = tl.maximum(tl.maximum(tl.abs(d_i), tl.abs(d_f)), tl.maximum(tl.abs(d_o), tl.abs(d_g)))
+        scale = scaled(tl.max(largest, 1))
+        tl.debug_barrier()  # d_z is read by other threads
+        dh, rest = zeros, zeros
+        for begin in tl.range(0, G, DEEP, num_stages=BACK_STAGES):
+            d = tl.load(
+                d_z + (r * T * B + t * B + row)[:, None] * G + (begin + k)[None, :],
+                mask=inside[:, None] & (k < G - begin)[None, :],
+                other=0.0,
+            )
+            W_t, there = halves + j[None, :] * G + (begin + k)[:, None], (k < G - begin)[:, None] & (j < H)[None, :]
+            dh, rest = chunk(d / scale, W_t, rest_of, there, dh, rest, BF16)
+        dh = (dh + rest / FINER) * scale
 
 
 CELLS = {"vanilla_rnn": vanilla_rnn, "lstm": lstm}
@@ -211,11 +252,6 @@ class Layer:
             torch.zeros(R, C, width, device=device) for _ in range(4)
         )
         self.state = [self.weights, self.squares, self.means][: 3 if with_means else 2]
-
-    def update(self, factors: Tensor, corrections: Tensor, optimizer: tuple[float, float, float, float]) -> None:
-        count, adam = self.weights[0].numel(), len(self.state) == 3
-        tensors = self.weights, self.squares, self.means, self.gradients, factors, corrections
-        update[len(self.weights), triton.cdiv(count, BLOCK)](*tensors, count, *optimizer, adam, BLOCK)
 
 
 class Network:
@@ -234,10 +270,12 @@ class Network:
         self.optimizer, self.max_norm, self.bf16 = optimizer, max_norm, precision == "bf16"
         self.adam = optimizer[1] > 0
         self.inner, self.outer = (Layer(R, self.C, width, self.adam, device) for width in (self.G, O))
-        self.corrections = torch.zeros(2, device=device)  # Adam's, of means and squares: 1 - decay^steps
-        self.gains, self.one = 1 - torch.tensor(optimizer[1:3], device=device), torch.ones(2, device=device)
+        self.done = torch.zeros((), device=device)  # steps
+        self.halves = torch.zeros(
+            2, R, self.C, self.G, dtype=torch.bfloat16 if self.bf16 else torch.half, device=device
+        )
         self.factors = torch.ones(R, device=device)
-        self.state = [*self.inner.state, *self.outer.state, *([self.corrections] if self.adam else [])]
+        self.state = [*self.inner.state, *self.outer.state, *([self.done] if self.adam else [])]
         self.buffers: dict[tuple[int, int], tuple[Tensor, ...]] = {}  # by T and B
 
     def parameters(self, replicate: int, gradients: bool = False) -> dict[str, Tensor]:
@@ -261,12 +299,13 @@ class Network:
         R, T, B = x.shape
         before, last, d_z, d_logits, measures, cells = self.buffers_for(T, B)
         sizes = R, T, B, self.H, self.G, self.O, self.C
+        count = self.inner.weights.numel()
+        split[(triton.cdiv(count, BLOCK),)](self.inner.weights, self.halves, count, self.bf16, BLOCK)
         widths = [max(16, triton.next_power_of_2(size)) for size in (self.H, self.O)]
         self.kernel[R, triton.cdiv(B, ROWS)](
-            *(x, target, self.inner.weights, self.outer.weights, before, last, d_z, d_logits, measures, cells),
-            *(*sizes, *widths, ROWS, self.bf16),
+            *(x, target, self.inner.weights, self.outer.weights, self.halves),
+            *(before, last, d_z, d_logits, measures, cells, *sizes, *widths, ROWS, self.bf16),
             num_warps=WARPS,
-            num_stages=1,  # more would overflow the shared memory
         )
         parts = gcd(T * B, PARTS)
         left, right = (each.view(R * parts, T * B // parts, -1) for each in (before, d_z))
@@ -288,7 +327,8 @@ class Network:
             squares = sum(layer.gradients.square().sum((1, 2)) for layer in layers)
             torch.clamp(self.max_norm / (squares.sqrt() + 1e-6), max=1, out=self.factors)
         if self.adam:
-            self.corrections.lerp_(self.one, self.gains)
+            self.done.add_(1)
         for layer in layers:
-            layer.update(self.factors, self.corrections, self.optimizer)
+            means = layer.means if self.adam else None
+            update(layer.weights, layer.gradients, layer.squares, means, self.done, self.factors, self.optimizer)
         return results

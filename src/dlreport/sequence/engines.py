@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dlreport.config import SequenceSettings
-from dlreport.gpu import LARGEST_H, Steps, without_triton
+from dlreport.gpu import LARGEST_H, OLDEST, Steps, without_triton
 from dlreport.native import flatten
 from dlreport.native import sequence as native_sequence
 from dlreport.progress import log
@@ -37,7 +37,9 @@ def fused_serves(model: SequenceModel, settings: SequenceSettings, length: int, 
     if device.type != "cuda" or not model.NATIVE:
         return False
     reason = without_triton()
-    if settings.hidden_dim > LARGEST_H:
+    if torch.cuda.get_device_capability(device) < OLDEST:
+        reason = f"the GPU is older than compute capability {OLDEST[0]}.{OLDEST[1]}"
+    elif settings.hidden_dim > LARGEST_H:
         reason = f"hidden_dim is over {LARGEST_H}"
     elif settings.batch_size * length * model.W_h.shape[1] >= 2**31:
         reason = "a batch has too many numbers to count in 32 bits"
