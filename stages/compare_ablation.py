@@ -1,4 +1,4 @@
-"""The variants of the VanillaRNN side by side."""
+"""The variants of the VanillaRNN side by side, and beside the main runs after as many steps."""
 
 from math import inf
 from pathlib import Path
@@ -13,14 +13,25 @@ from dlreport.sequence import figures
 from dlreport.sequence.curves import steps_to_reach
 from dlreport.sequence.thresholds import CONVERGED
 
-PLOTS = Path("plots/ablation")
+PLOTS, SEQUENCE = Path("plots/ablation"), Path("plots/sequence")
+MODEL, AS_REPORTED = "VanillaRNN", "as_reported"  # the model of the ablation, and the name of its main runs
 
 
 def main() -> None:
-    settings = load_params().ablation
+    params = load_params()
+    settings, sequence = params.ablation, params.sequence
     replicates, curves = (
         read_tables(PLOTS / kind, settings.variants, settings.lengths) for kind in ("replicates", "curves")
     )
+    if MODEL in sequence.models:
+        lengths = [length for length in settings.lengths if length in sequence.lengths]
+        trained, halfway = (read_tables(SEQUENCE / kind, [MODEL], lengths) for kind in ("curves", "halfway/replicates"))
+        first = {(AS_REPORTED, length): found for (_, length), found in halfway.items()}
+        replicates = first | replicates
+        first = {
+            (AS_REPORTED, length): curve[curve["step"] < sequence.halfway] for (_, length), curve in trained.items()
+        }
+        curves = first | curves
     long = []
     for (variant, length), found in replicates.items():
         reached = [step if step < inf else None for step in steps_to_reach(curves[variant, length], CONVERGED)]

@@ -20,6 +20,7 @@ MODELS = Path("models/sequence")
 def main() -> None:
     task, params = Task(*parse(__doc__, "model")), load_params()
     replicates = evaluate_replicates("sequence", str(task), task, params)
+    evaluate_replicates("sequence/halfway", str(task), task, params)
     means = {name: float(replicates[name].mean()) for name in ("train_accuracy_mean", "test_accuracy", "solved")}
     write_metrics(Path(f"metrics/sequence/{task}.json"), means)
 

@@ -36,7 +36,9 @@ FILES = {
 def main() -> None:
     params = load_params()
     results = {name: READERS[Path(path).suffix](Path(path)) for name, path in FILES.items()}
-    results["curves"] = read_tables(Path("plots/sequence/curves"), params.sequence.models, params.sequence.lengths)
+    for kind in ("curves", "steps"):
+        folder = Path("plots/sequence", kind)
+        results[kind] = read_tables(folder, params.sequence.models, params.sequence.lengths)
     # A directory that one stage writes whole: nothing stale can be in it.
     results["grid_epochs"] = sorted(int(path.stem) for path in Path("plots/gan/grids").glob("*.png"))
     context = build(params, results)

@@ -9,11 +9,11 @@ from dlreport.sequence.task import Task
 
 def main() -> None:
     (variant, length), params = parse(__doc__, "variant"), load_params()
-    own, change = params.ablation, params.ablation.changes[variant]
-    changes = {"replicates": own.replicates, "steps": own.steps, "average_from": own.average_from}
+    sequence, change = params.sequence, params.ablation.changes[variant]
+    changes = {"steps": sequence.halfway, "average_from": sequence.average_from // 2}
     changes |= {name: getattr(change, name) for name in change.model_fields_set}
-    settings = params.sequence.model_copy(update=changes)
-    train("ablation", f"{variant}-{length}", Task("VanillaRNN", length), settings, params)
+    settings = sequence.model_copy(update=changes)
+    train("ablation", f"{variant}-{length}", Task("VanillaRNN", length), settings, params.ablation.replicates, params)
 
 
 if __name__ == "__main__":

@@ -203,7 +203,7 @@ def test_a_cluster_that_is_not_there_is_one_line(monkeypatch):
 def stage(tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
     """A tiny copy whose training of LSTM-5 lasts some seconds a replicate and saves often, and its outputs here."""
     project = tmp_path_factory.mktemp("stage") / "project"
-    longer = {"sequence.steps": 40_000, "sequence.log_every": 40_000, "sequence.replicates": 2}
+    longer = {"sequence.steps": 40_000, "sequence.log_every": 40_000}
     scratch.make(project, {**longer, "checkpoint_seconds": 0.2})
     helpers.output_of(TRAIN, project)
     return project, outputs(project)
@@ -212,7 +212,7 @@ def stage(tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
 def outputs(project: Path) -> dict[str, bytes]:
     """What the stage wrote, which is taken away."""
     paths = [path for name in ("models", "plots", "metrics") for path in project.glob(f"{name}/sequence/**/*LSTM-5.*")]
-    assert len(paths) == 4
+    assert len(paths) == 6
     found = {str(path.relative_to(project)): path.read_bytes() for path in paths}
     for path in paths:
         path.unlink()

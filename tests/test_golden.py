@@ -23,8 +23,8 @@ GAN = [1.2872, 1.129, 1.1472, 0.65861, 0.54328, 0.52476]  # by epoch: discrimina
 @pytest.mark.parametrize("task", ["VanillaRNN-5", "LSTM-5", *LONG])
 def test_first_losses_of_a_sequence_model(params, task):
     model, length = task.split("-")
-    settings = params.sequence.model_copy(update={"steps": 5, "replicates": 1})
-    (run,) = train_replicates(Task(model, int(length)), settings, params.seed, "cpu", "fp32", 1)
+    settings = params.sequence.model_copy(update={"steps": 5})
+    (run,) = train_replicates(Task(model, int(length)), settings, 1, params.seed, "cpu", "fp32", 1)
     assert run.loss.tolist() == pytest.approx(SEQUENCE[task], rel=1e-3)
 
 

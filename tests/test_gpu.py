@@ -25,9 +25,9 @@ def needs_bf16() -> None:
 def train(params, model, device, precision="fp32", checkpoints=NO_CHECKPOINTS, **values) -> list[SequenceRun]:
     """200 steps in two blocks of 100, on CUDA six graphs of 16 steps and four of one each; all losses fall."""
     clip = params.sequence.clip.model_copy(update={"mode": values.pop("mode", "effective"), "max_norm": 1.0})
-    tiny = {"hidden_dim": 16, "batch_size": 32, "steps": 200, "replicates": 3, "learning_rate": 0.003, "clip": clip}
+    tiny = {"hidden_dim": 16, "batch_size": 32, "steps": 200, "learning_rate": 0.003, "clip": clip}
     settings = params.sequence.model_copy(update={**tiny, **values})
-    return train_replicates(Task(model, 4), settings, 1, device, precision, 1, checkpoints)
+    return train_replicates(Task(model, 4), settings, 3, 1, device, precision, 1, checkpoints)
 
 
 def assert_alike(cpu: list[SequenceRun], gpu: list[SequenceRun], first: float, last: float) -> None:

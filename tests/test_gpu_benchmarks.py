@@ -45,7 +45,7 @@ def test_the_stages_of_dvc_yaml_in_the_order_of_its_graph(pipeline, repository):
     assert "models/sequence/LSTM-10.pt" in lstm.deps
     assert pipeline.upstream(lstm, [*found.values()]) == {"sources", "train_sequence@LSTM-10"}
     assert pipeline.upstream(found["sample_gan"], [*found.values()]) == {"sources", "train_gan"}
-    assert "train_ablation@adam-15" in pipeline.upstream(found["compare_ablation"], [*found.values()])
+    assert "train_ablation@adam-10" in pipeline.upstream(found["compare_ablation"], [*found.values()])
     everyone = set().union(*(pipeline.upstream(stage, [*found.values()]) for stage in found.values()))
     assert found.keys() - everyone == {"report"}
 

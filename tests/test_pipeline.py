@@ -26,7 +26,7 @@ def sequence_stages(length: int) -> set[str]:
 
 
 def ablation_stages() -> set[str]:
-    stages = product(("train_ablation", "evaluate_ablation"), ("as_reported", "all_changed"))
+    stages = product(("train_ablation", "evaluate_ablation"), ("all_changed",))
     return {f"{stage}@{variant}-5" for stage, variant in stages}
 
 

@@ -34,7 +34,7 @@ def engine(request, monkeypatch) -> str:
 
 @pytest.fixture
 def sequence(params):
-    tiny = {"hidden_dim": 8, "steps": 700, "batch_size": 64, "log_every": 700, "replicates": 2}  # blocks of 128 steps
+    tiny = {"hidden_dim": 8, "steps": 700, "batch_size": 64, "log_every": 700}  # blocks of 128 steps
     return params.sequence.model_copy(update=tiny)
 
 
@@ -51,7 +51,7 @@ def test_a_killed_sequence_training_ends_in_the_same_bits(tmp_path, sequence, en
     task = Task(model, 4)
 
     def train(checkpoints: Checkpoints):
-        return train_replicates(task, sequence, 5, "cpu", "fp32", 1, checkpoints)
+        return train_replicates(task, sequence, 2, 5, "cpu", "fp32", 1, checkpoints)
 
     if not is_native(task, torch.device("cpu"), "fp32"):
         saves = min(saves, 5)  # both replicates in one training
@@ -105,5 +105,5 @@ def test_a_gan_whose_kept_generator_is_lost_starts_again(tmp_path, digits, gan, 
 def test_a_signal_saves_and_stops(tmp_path, sequence, monkeypatch):
     monkeypatch.setattr(module, "_asked_to_stop", [signal.SIGTERM])
     with pytest.raises(Interrupted, match=r"LSTM-4 replicate 0, step 128 of 700, is saved; run it again to go on"):
-        train_replicates(Task("LSTM", 4), sequence, 5, "cpu", "fp32", 1, Checkpoints(tmp_path, seconds=1000))
+        train_replicates(Task("LSTM", 4), sequence, 2, 5, "cpu", "fp32", 1, Checkpoints(tmp_path, seconds=1000))
     assert (tmp_path / "LSTM-4-replicate-0.pt").exists()

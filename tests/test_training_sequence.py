@@ -47,16 +47,14 @@ def train(settings: SequenceSettings, model: str = "LSTM", seed: int = SEED, rep
 @needs_native(SOURCE, "fp32")  # autograd's last digits may depend on how many there are
 @pytest.mark.parametrize("model", NATIVE_MODELS)
 def test_a_replicate_is_the_same_alone_and_among_others(tiny, model):
-    alone = train_replicates(Task(model, 5), tiny.model_copy(update={"replicates": 1}), SEED, "cpu", "fp32", workers=1)
-    among = train_replicates(Task(model, 5), tiny.model_copy(update={"replicates": 3}), SEED, "cpu", "fp32", workers=1)
+    alone, among = (train_replicates(Task(model, 5), tiny, count, SEED, "cpu", "fp32", workers=1) for count in (1, 3))
     assert (len(alone), len(among)) == (1, 3)
     assert same(alone[0], among[0])
     assert same(train(tiny, model, replicate=2), among[2])
 
 
 def test_a_replicate_is_the_same_with_one_worker_and_with_two(tiny):
-    settings = tiny.model_copy(update={"replicates": 3})
-    one, two = (train_replicates(Task("LSTM", 5), settings, SEED, "cpu", "fp32", workers) for workers in (1, 2))
+    one, two = (train_replicates(Task("LSTM", 5), tiny, 3, SEED, "cpu", "fp32", workers) for workers in (1, 2))
     assert len(one) == len(two) == 3
     assert all(same(*pair) for pair in zip(one, two, strict=True))
 

@@ -73,7 +73,7 @@ Replicates = Annotated[int, Field(ge=1, le=1000)]
 class SequenceSettings(TrainingSection):
     models: Annotated[list[ModelName], Field(min_length=1), AfterValidator(unique)]
     lengths: Lengths
-    replicates: Replicates
+    replicates: dict[ModelName, Replicates]
     hidden_dim: Annotated[int, Field(ge=1, le=2**12)]
     initialisation: Initialisation
     steps: Steps
@@ -86,11 +86,24 @@ class SequenceSettings(TrainingSection):
     curve_points: PositiveInt
     test: SequenceTestSettings
 
+    @field_validator("replicates")
+    @classmethod
+    def _have_runs_of_each_model(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        if missing := [name for name in info.data.get("models", ()) if name not in value]:
+            raise ValueError(f"says nothing of {missing[0]}, which is one of sequence.models")
+        return value
+
+    @property
+    def halfway(self) -> int:
+        """Steps after which weights are kept; the ablation trains that long."""
+        return self.steps // 2
+
 
 class LongerSettings(TrainingSection):
     """The VanillaRNN's training of claim 2, otherwise as `sequence` says."""
 
     length: Length
+    replicates: Replicates
     steps: Steps
     average_from: Annotated[int, Field(ge=0)]
 
@@ -109,13 +122,12 @@ class Change(Section):
     clip: Clip = None
 
 
-class AblationSettings(TrainingSection):
-    """The VanillaRNN with one thing changed at a time, otherwise as `sequence` says."""
+class AblationSettings(Section):
+    """The VanillaRNN with one thing changed at a time, otherwise as `sequence` says, for half as many steps: there
+    `sequence` keeps its weights, with which the variants are compared."""
 
     lengths: Lengths
     replicates: Replicates
-    steps: Steps
-    average_from: Annotated[int, Field(ge=0)]
     variants: Annotated[list[str], Field(min_length=1), AfterValidator(unique)]
     changes: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], Change]
 

@@ -14,9 +14,9 @@ from dlreport.progress import start_logging
 from dlreport.runtime import workers
 from dlreport.sequence.task import Task
 from dlreport.sequence.training import train_replicates
-from dlreport.sequence.windows import mean_accuracy, windowed
+from dlreport.sequence.windows import mean_accuracy, single_steps, windowed
 
-NOT_DECIDING = {"models", "lengths", "average_from", "log_every", "curve_points", "test"}  # they change no weight
+NOT_DECIDING = {"models", "lengths", "replicates", "average_from", "log_every", "curve_points", "test"}  # of any weight
 
 
 def write_weights(path: Path, replicates: list[dict[str, np.ndarray]]) -> None:
@@ -25,26 +25,37 @@ def write_weights(path: Path, replicates: list[dict[str, np.ndarray]]) -> None:
     write_tensors(path, named)
 
 
-def train(part: str, key: str, task: Task, settings: SequenceSettings, params: Params) -> None:
+def write_means(part: str, key: str, means: list[float]) -> None:
+    write_json(Path("metrics", part, "train", key).with_suffix(".json"), {"train_accuracy_mean": means})
+
+
+def train(part: str, key: str, task: Task, settings: SequenceSettings, replicates: int, params: Params) -> None:
     """Train the replicates; write their weights, training curves and mean training accuracies under this part of the
-    pipeline and, where it has several trainings, this key."""
+    pipeline and, where it has several trainings, this key. Of the main trainings also what there was half-way, and
+    single steps."""
     start_logging()
     deciding = params.model_dump(include={"seed", "device", "precision"})
-    deciding["sequence"] = settings.model_dump(exclude=NOT_DECIDING)
+    deciding["sequence"] = {**settings.model_dump(exclude=NOT_DECIDING), "replicates": replicates}
     checkpoints = Checkpoints.of(
         Path(".checkpoints", f"{part}-{key}".removesuffix("-")), params.checkpoint_seconds, deciding
     )
     stop_by_signal()
     options = params.seed, params.device, params.precision, workers()
-    runs = train_replicates(task, settings, *options, checkpoints)
+    runs = train_replicates(task, settings, replicates, *options, checkpoints)
     write_weights(Path("models", part, key).with_suffix(".pt"), [run.weights for run in runs])
-    if part == "sequence":  # whose gradients are traced half-way too
-        write_weights(Path(f"models/sequence/halfway/{key}.pt"), [run.halfway for run in runs])
+    write_means(part, key, [mean_accuracy(run.accuracy, settings.average_from) for run in runs])
+    if part == "sequence":
+        halfway, from_step = f"{part}/halfway", settings.average_from // 2
+        write_weights(Path("models", halfway, key).with_suffix(".pt"), [run.halfway for run in runs])
+        write_means(halfway, key, [mean_accuracy(run.accuracy[: settings.halfway], from_step) for run in runs])
+        steps = [
+            pd.DataFrame({"replicate": k, **single_steps(run.loss, run.accuracy, settings.log_every)})
+            for k, run in enumerate(runs)
+        ]
+        write_csv(Path("plots", part, "steps", key).with_suffix(".csv"), pd.concat(steps))
     windows = [
         pd.DataFrame({"replicate": k, **windowed(run.loss, run.accuracy, settings.curve_points)})
         for k, run in enumerate(runs)
     ]
     write_csv(Path("plots", part, "curves", key).with_suffix(".csv"), pd.concat(windows))
-    means = [mean_accuracy(run.accuracy, settings.average_from) for run in runs]
-    write_json(Path("metrics", part, "train", key).with_suffix(".json"), {"train_accuracy_mean": means})
     checkpoints.remove()

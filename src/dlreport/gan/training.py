@@ -40,10 +40,18 @@ def train_replicates(
     """Train `gan.replicates` GANs in replicate order, in up to `workers` processes that share as many threads."""
     replicates = params.gan.replicates
     processes = min(workers, replicates) if is_native(select_device(params.device), params.precision) else 1
-    threads = 1 if os.environ.get("RAY_ADDRESS") else workers // processes  # a cluster gives each run one processor
-    run = partial(train_gan, pixels, params, threads)
+    run = partial(_train_one, pixels, params, workers, processes)
     runs = run_each(run, range(replicates), processes, checkpoints, "GAN-{}".format)
     return [trained for _, trained in sorted(runs)]
+
+
+def _train_one(
+    pixels: Tensor, params: Params, workers: int, processes: int, replicate: int, checkpoints: Checkpoints
+) -> GanRun:
+    """On its share of the threads: with fewer runs left than processes, each has more."""
+    beside = min(processes, params.gan.replicates - replicate // processes * processes)
+    threads = 1 if os.environ.get("RAY_ADDRESS") else workers // beside  # a cluster gives each run one processor
+    return train_gan(pixels, params, threads, replicate, checkpoints)
 
 
 def train_gan(

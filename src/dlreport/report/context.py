@@ -58,15 +58,16 @@ def _at_the_ends(table: pd.DataFrame) -> list[dict[str, Any]]:
     return _records(pd.DataFrame(rows, columns=["model", "length", "share", "share_median", *shown]))
 
 
-def _logged(length: int, published: dict[str, Any], curves: dict[tuple[str, int], pd.DataFrame]) -> dict[str, Any]:
-    """By model and step loss and accuracy in the published log, and here in the window with that step."""
+def _logged(length: int, published: dict[str, Any], steps: dict[tuple[str, int], pd.DataFrame]) -> dict[str, Any]:
+    """By model and step loss and accuracy of the batch, as published and here, the median run's."""
     found = {}
     for model, lines in published.items():
-        if length in lines and (model, length) in curves:
-            means = curves[model, length].groupby("step")[["loss_mean", "accuracy_mean"]].mean()
-            steps = [step for step in lines[length] if step <= means.index[-1]]
-            here = {step: means[means.index >= step].iloc[0].tolist() for step in steps}
-            found[model] = {step: {"published": lines[length][step], "here": here[step]} for step in steps}
+        if length in lines and (model, length) in steps:
+            here = steps[model, length].groupby("step")[["loss", "accuracy"]].median()
+            common = [step for step in lines[length] if step in here.index]
+            found[model] = {
+                step: {"published": lines[length][step], "here": here.loc[step].tolist()} for step in common
+            }
     return found
 
 
@@ -78,7 +79,7 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         {"model": model, "length": length, **course(curve, CONVERGED, sequence.steps, sequence.average_from)}
         for (model, length), curve in results["curves"].items()
     ]
-    logs = {length: _logged(length, results["published"]["sequence"]["log"], results["curves"]) for length in lengths}
+    logs = {length: _logged(length, results["published"]["sequence"]["log"], results["steps"]) for length in lengths}
     losses = results["losses"].groupby("epoch").mean()
     quality = results["quality"].groupby("images", sort=False).mean().to_dict("index")
     fids = results["quality_by_epoch"].groupby("epoch").mean().reset_index().to_dict("records")

@@ -100,7 +100,7 @@ def train(
             for generator, saved in zip(data, state["data"], strict=True):
                 generator.set_state(saved)
             bar.update(begin)
-        half = settings.steps // 2
+        half = settings.halfway
         starts = sorted({0, half, *range(0, settings.steps, block)})
 
         def blocks() -> Iterator[tuple[range, tuple[Tensor, Tensor], list[Tensor]]]:
@@ -164,13 +164,14 @@ def _report(task: Task, replicates: list[int], results: Tensor, steps: range, se
 def train_replicates(
     task: Task,
     settings: SequenceSettings,
+    count: int,
     seed: int,
     device: str,
     precision: str,
     workers: int,
     checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> list[SequenceRun]:
-    """Train `settings.replicates` runs in replicate order, on a CPU in up to `workers` processes of one thread each.
+    """Train `count` runs in replicate order, on a CPU in up to `workers` processes of one thread each.
 
     By the native engine a replicate's numbers depend on its own index and streams alone: not on `workers`, nor on how
     many others run.
@@ -178,7 +179,7 @@ def train_replicates(
     where = select_device(device)
     check_precision(precision, where)
     run = partial(train, task, settings, seed, where, precision)
-    replicates = range(settings.replicates)
+    replicates = range(count)
     if not is_native(task, where, precision):
         return run([*replicates], checkpoints)
     alone = [[replicate] for replicate in replicates]

@@ -23,3 +23,9 @@ def windowed(loss: np.ndarray, accuracy: np.ndarray, points: int) -> dict[str, n
         columns[f"{name}_min"] = np.minimum.reduceat(values, starts)
         columns[f"{name}_max"] = np.maximum.reduceat(values, starts)
     return columns
+
+
+def single_steps(loss: np.ndarray, accuracy: np.ndarray, every: int) -> dict[str, np.ndarray]:
+    """Loss and accuracy [steps] of each `every`-th step and of the last, as the report's training logs print them."""
+    steps = np.unique([*range(0, len(loss), every), len(loss) - 1])
+    return {"step": steps, "loss": loss[steps], "accuracy": accuracy[steps]}

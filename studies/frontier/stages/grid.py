@@ -88,7 +88,7 @@ def fingerprint(study: Study, model: str) -> str:
 
 def settings(run: Run, study: Study) -> config.SequenceSettings:
     """The run's settings as the library's training takes them."""
-    own = {"models": [run.model], "lengths": [run.length], "replicates": 1, "hidden_dim": run.hidden_dim}
+    own = {"models": [run.model], "lengths": [run.length], "replicates": {run.model: 1}, "hidden_dim": run.hidden_dim}
     own |= {"initialisation": run.initialisation, "clip": {"mode": run.clip, "max_norm": study.max_norm}}
     shared = study.model_dump(include={"steps", "batch_size", "optimizer", "learning_rate"})
     reports = {"average_from": study.steps * 9 // 10, "log_every": study.steps, "curve_points": 1}
