@@ -4,6 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from dlreport.errors import UserError
 from dlreport.io import (
@@ -62,8 +63,10 @@ STATE = {"weight": torch.arange(6.0).reshape(2, 3), "steps": torch.tensor(7)}
 
 def test_tensors_come_back_as_they_were(tmp_path):
     path = tmp_path / "deep" / "a.pt"
-    write_tensors(path, [STATE, {"bytes": torch.tensor([0, 255], dtype=torch.uint8)}])
+    write_tensors(path, (STATE, {"bytes": torch.tensor([0, 255], dtype=torch.uint8), 0: [0.1, None, "a", True]}))
     first, second = read_tensors(path)
+    assert second[0] == [0.1, None, "a", True]
+    assert load_file(path).keys() == {"0.weight", "0.steps", "1.bytes"}  # to others too
     assert first.keys() == STATE.keys()
     for key, value in STATE.items():
         assert torch.equal(first[key], value)
@@ -74,9 +77,19 @@ def test_tensors_come_back_as_they_were(tmp_path):
 
 def test_the_same_tensors_are_the_same_bytes(tmp_path):
     paths = tmp_path / "a.pt", tmp_path / "b.pt"
-    for path in paths:
-        write_tensors(path, {key: value.clone() for key, value in STATE.items()})
+    flat = torch.zeros(12)
+    flat[:6] = torch.arange(6.0)
+    view = {"".join(["wei", "ght"]): flat[:6].view(2, 3), "steps": torch.tensor(7)}
+    for path, state in zip(paths, (STATE, view), strict=True):
+        write_tensors(path, state)
     assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_tensors_that_are_no_rows_of_memory_are_kept_as_they_look(tmp_path):
+    write_tensors(tmp_path / "a.pt", {"columns": STATE["weight"].T, "one": STATE["weight"][:, 1]})
+    found = read_tensors(tmp_path / "a.pt")
+    assert found["columns"].tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert found["one"].tolist() == [1, 4]
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -85,6 +98,7 @@ def test_code_in_a_file_of_tensors_is_refused_and_not_run(tmp_path, zipped):
     torch.save({"weight": Payload(target)}, path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(UserError) as error:
         read_tensors(path)
+    assert "not a file of safetensors (a pickle, as version 1.0 wrote them)" in str(error.value)
     assert not target.exists()
     assert_one_line_about(error, path)
     torch.load(path, weights_only=False)

@@ -25,7 +25,6 @@ import torch
 
 from dlreport.checkpoint import NO_CHECKPOINTS, Checkpoints, Disk, asked_to_stop, stop_by_signal
 from dlreport.errors import Interrupted, UserError
-from dlreport.io import tensors_to_bytes
 from dlreport.progress import log, start_logging
 from dlreport.runtime import workers as cores
 
@@ -79,10 +78,16 @@ def _answer(run: Run, item: Any, checkpoints: Checkpoints) -> bytes:
     """
     start_logging()
     try:
-        return bytes(tensors_to_bytes((run(item, checkpoints), None)))
+        return _pack((run(item, checkpoints), None))
     except Exception as error:
         error.add_note(traceback.format_exc())  # its own does not come along
-        return bytes(tensors_to_bytes((None, error)))
+        return _pack((None, error))
+
+
+def _pack(values: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(values, buffer)
+    return buffer.getvalue()
 
 
 def _read(content: bytes) -> Any:
@@ -114,7 +119,7 @@ def _in_processes(run: Run, items: Sequence[Any], names: list[str], processes: i
                 if kills[index]:
                     log.warning("the process of run %s was killed; it begins again", names[index])
                 with suppress(OSError):  # a worker that was killed: found when it is to answer
-                    connection.send_bytes(tensors_to_bytes((run, items[index], checkpoints)))
+                    connection.send_bytes(_pack((run, items[index], checkpoints)))
             for connection in wait(list(busy), timeout=1):
                 index = busy.pop(connection)
                 try:

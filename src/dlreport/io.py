@@ -1,6 +1,5 @@
-"""Files: everything is written whole or not at all, and weights are read as weights only."""
+"""Files: everything is written whole or not at all, and no file of weights can hold code."""
 
-import io
 import json
 import os
 import uuid
@@ -91,34 +90,65 @@ def read_csv(path: Path):
 
 
 def write_tensors(path: Path, tensors: Any) -> None:
-    """Tensors, or dicts and lists of them (a state_dict)."""
+    """Tensors, numbers and words in dicts and lists (a state_dict), as safetensors."""
     content = tensors_to_bytes(tensors)
     write_atomic(path, lambda file: file.write(content))
 
 
 def read_tensors(path: Path) -> Any:
-    """What `write_tensors` wrote; anything but tensors (code, in a pickle) is refused."""
+    """What `write_tensors` wrote, tuples as lists. Raises UserError naming the file if it is anything else."""
     return tensors_from_bytes(_existing(path).read_bytes(), path)
 
 
-def tensors_to_bytes(tensors: Any) -> memoryview:
-    """In memory first: on a full disk torch.save's own writer fails with an error that names neither disk nor file."""
-    import torch  # here, so that stages which handle no tensors start without it
+def tensors_to_bytes(values: Any) -> bytes:
+    """As a file of safetensors, each tensor under the keys that lead to it, such as "0.weight", and all else in its
+    header. The bytes follow from the values alone; there is no code in them."""
+    from safetensors.numpy import save
 
-    buffer = io.BytesIO()
-    torch.save(tensors, buffer)
-    return buffer.getbuffer()
+    tensors: dict[str, Any] = {}
+
+    def described(value: Any, name: str) -> Any:
+        """What JSON can hold of it: a dict as pairs, for the sake of keys that are numbers."""
+        if isinstance(value, dict):
+            return {"dict": [[key, described(each, f"{name}.{key}")] for key, each in value.items()]}
+        if isinstance(value, list | tuple):
+            return {"list": [described(each, f"{name}.{index}") for index, each in enumerate(value)]}
+        if value is None or isinstance(value, str | int | float):
+            return value
+        name = name.removeprefix(".") or "tensor"
+        tensors[name] = np.ascontiguousarray(value.detach().cpu()).reshape(value.shape)
+        return {"tensor": name}
+
+    import numpy as np  # here, so that stages which handle no tensors start without it
+
+    structure = described(values, "")
+    return save(tensors, {"structure": json.dumps(structure)})
 
 
 def tensors_from_bytes(content: bytes, path: Path) -> Any:
-    """Raises UserError naming the `path` they came from if they are not tensors."""
-    import torch
+    """Raises UserError naming the `path` they came from if they are not such bytes."""
+    from safetensors.torch import load
+
+    def built(value: Any) -> Any:
+        match value:
+            case {"tensor": name}:
+                return tensors[name]
+            case {"dict": pairs}:
+                return {key: built(each) for key, each in pairs}
+            case {"list": items}:
+                return [built(each) for each in items]
+        return value
 
     try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling bytes that are no pickle raises whatever the bytes happen to name
+        tensors = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        return built(json.loads(header["__metadata__"]["structure"]))
+    except Exception as error:  # of other bytes the library says whatever they happen to mean
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path}: not a file of tensors ({reason}); delete it and run the pipeline again") from error
+        reason = "a pickle, as version 1.0 wrote them" if content[:2] in (b"PK", b"\x80\x02") else reason
+        raise UserError(
+            f"{path}: not a file of safetensors ({reason}); delete it and run the pipeline again"
+        ) from error
 
 
 def _existing(path: Path, advice: str = "run the pipeline, which makes it") -> Path:

@@ -1,6 +1,5 @@
 """What the stages that train sequence models share: checkpoints, and the files of a training."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,7 @@ NOT_DECIDING = {"models", "lengths", "replicates", "average_from", "log_every", 
 
 
 def write_weights(path: Path, replicates: list[dict[str, np.ndarray]]) -> None:
-    # torch.save writes an object once: equal names are made one, as they are if all runs were in one process.
-    named = [{sys.intern(name): torch.from_numpy(value) for name, value in one.items()} for one in replicates]
-    write_tensors(path, named)
+    write_tensors(path, [{name: torch.from_numpy(value) for name, value in one.items()} for one in replicates])
 
 
 def write_means(part: str, key: str, means: list[float]) -> None:
