@@ -1,10 +1,18 @@
 # `make help` lists what there is. Set-up is a prerequisite of everything: it runs once, and again when the pinned
-# versions change.
+# versions, the place of the checkout or the Python change.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 RAY_READY := $(VENV)/.ray-ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# DVC asks for it, also where a user has no name, as by docker run -u
+export LOGNAME ?= nobody
+# Where the environment is and of what Python: after a move or an upgrade not what set-up noted
+WHERE := $(shell $(VENV)/bin/python -c 'import sys; print(sys.prefix, sys.version.split()[0])' 2>/dev/null)
+ifneq ($(WHERE),$(shell cat $(READY) 2>/dev/null))
+.PHONY: $(READY)
+CLEAR := --clear
+endif
 
 .PHONY: help setup repro readme frontier test test-slow smoke torture bench lint clean
 
@@ -13,10 +21,10 @@ help:  ## list the targets
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(None if sys.version_info >= (3, 11, 4) else f"error: Python 3.11.4 or newer is needed, $(PYTHON) is {v}; name another by PYTHON=")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(CLEAR) $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	@$(VENV)/bin/python -c 'import sys; print(sys.prefix, sys.version.split()[0])' > $@
 
 $(RAY_READY): $(READY) requirements-ray.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-ray.txt

@@ -3,10 +3,11 @@
 from math import inf
 from pathlib import Path
 
-import pandas as pd
-
 from common.stage import run
 from common.tables import read_tables
+
+import pandas as pd
+
 from dlreport.config import load_params
 from dlreport.io import write_csv, write_figure
 from dlreport.sequence import figures

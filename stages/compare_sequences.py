@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from common.stage import run
 from common.tables import read_tables
+
+import pandas as pd
+
 from dlreport.config import load_params
 from dlreport.io import read_yaml, write_csv, write_figure, write_metrics
 from dlreport.sequence import figures

@@ -3,6 +3,7 @@
 from common.arguments import parse
 from common.stage import run
 from common.testing import evaluate_replicates
+
 from dlreport.config import load_params
 from dlreport.sequence.task import Task
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from common.stage import run
+
 import torch
 from torch import Tensor
 
-from common.stage import run
 from dlreport.config import load_params
 from dlreport.gan.classifier import Classifier
 from dlreport.gan.quality import Reference, measure_snapshots, measure_sources

@@ -2,6 +2,7 @@
 
 from common.stage import run
 from common.testing import evaluate_replicates
+
 from dlreport.config import load_params
 from dlreport.sequence.task import Task
 

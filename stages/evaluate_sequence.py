@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from common.arguments import parse
 from common.stage import run
 from common.testing import evaluate_replicates
+
+import pandas as pd
+
 from dlreport.config import load_params
 from dlreport.io import read_csv, read_tensors, write_csv, write_figure, write_metrics
 from dlreport.sequence import figures

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from common.stage import run
+
 from dlreport.config import load_params
 from dlreport.gan.mnist import decode, directory_from_environment, fetch
 from dlreport.io import write_tensors

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from common.stage import run
 from common.tables import read_tables
+
 from dlreport.config import load_params
 from dlreport.errors import UserError
 from dlreport.io import read_csv, read_json, read_yaml, write_text

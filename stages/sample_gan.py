@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from common.stage import run
+
 import torch
 
-from common.stage import run
 from dlreport.config import load_params
 from dlreport.gan import figures
 from dlreport.gan.explorer import encode, fold

@@ -21,6 +21,7 @@ from pathlib import Path
 
 try:
     from common.stage import run
+
     from dlreport.config import load_params
     from dlreport.errors import UserError
     from dlreport.io import read_yaml, write_text
@@ -145,7 +146,7 @@ def without_comments(text: str) -> str:
 
 def pinned(requirements: Path) -> dict[str, set[str]]:
     """Of each package that is installed NAME==VERSION of the distributions that it is imported from."""
-    pins = re.findall(r"^[\w.-]+==[^\s;]+", requirements.read_text(), flags=re.M)
+    pins = re.findall(r"^[\w.-]+==[^\s;]+", requirements.read_text(encoding="utf-8"), flags=re.M)
     by_name = {pin.partition("==")[0].lower(): pin for pin in pins}
     installed = packages_distributions().items()
     return {package: {by_name[n.lower()] for n in names if n.lower() in by_name} for package, names in installed}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from common.stage import run
+
 from dlreport.config import load_params
 from dlreport.gan.classifier import read, train_classifier
 from dlreport.gan.images import DIGITS, as_images

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from common.stage import run
+
 import pandas as pd
 
-from common.stage import run
 from dlreport.checkpoint import Checkpoints, stop_by_signal
 from dlreport.config import load_params
 from dlreport.gan.training import train_replicates

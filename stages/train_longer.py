@@ -2,6 +2,7 @@
 
 from common.stage import run
 from common.training import train
+
 from dlreport.config import load_params
 from dlreport.sequence.task import Task
 

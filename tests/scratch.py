@@ -161,7 +161,7 @@ def make(project: Path, values: dict[str, Any] | None = None, defaults: dict[str
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, project / name, follow_symlinks=False)
     set_params(project, {**defaults, **TINY, **(values or {})})
-    git = ["git", "-c", "user.name=scratch", "-c", "user.email=scratch@localhost"]
+    git = ["git", "-c", "user.name=scratch", "-c", "user.email=scratch@localhost", "-c", "commit.gpgSign=false"]
     for command in (["init", "-q"], ["add", "--all"], ["commit", "-qm", "A scratch copy"]):
         subprocess.run([*git, *command], cwd=project, check=True)
 

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from common import testing
+
 import pandas as pd
 import pytest
 import torch
 
-from common import testing
 from dlreport.io import read_csv, write_json, write_tensors
 from dlreport.sequence import palindromes
 from dlreport.sequence.accuracy import evaluate

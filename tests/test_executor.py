@@ -9,13 +9,14 @@ import time
 from functools import partial
 from pathlib import Path
 
+from common.training import write_weights
+
 import psutil
 import pytest
 import torch
 
 import helpers
 import scratch
-from common.training import write_weights
 from dlreport import checkpoint, executor
 from dlreport.checkpoint import Checkpoint, Checkpoints
 from dlreport.errors import Interrupted, UserError

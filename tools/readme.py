@@ -18,7 +18,7 @@ def spliced(readme: str, findings: str) -> str:
 
 
 def main() -> None:
-    write_text(README, spliced(README.read_text(), FINDINGS.read_text()))
+    write_text(README, spliced(*(path.read_text(encoding="utf-8") for path in (README, FINDINGS))))
 
 
 if __name__ == "__main__":

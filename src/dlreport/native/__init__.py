@@ -39,28 +39,38 @@ class NativeError(Exception):
 @functools.cache
 def library(source: str) -> ctypes.CDLL:
     """A C or C++ file of this folder, compiled and loaded. Raises NativeError."""
-    # Into a directory of this process's own, in about a second: nothing stale, nothing to clean up.
+    # Into a directory of this process's own, in about a second: nothing stale, nothing to clean up. From some folders
+    # for temporary files nothing can be loaded (mounted noexec): then from this one.
+    failures = []
+    for parent in (None, Path.cwd()):
+        try:
+            with tempfile.TemporaryDirectory(dir=parent, prefix=".native-") as directory:
+                return ctypes.CDLL(_compiled(source, Path(directory)))
+        except OSError as error:
+            failures.append(str(error))
+    raise NativeError(f"the compiled engine cannot be loaded ({'; '.join(failures)})")
+
+
+def _compiled(source: str, directory: Path) -> str:
+    """The path of the library, by the compiler that CC or CXX names, or else the usual one. Raises NativeError."""
     language, variable, default, options = COMPILERS[Path(source).suffix]
-    compiler = shlex.split(os.environ.get(variable, default))
-    with tempfile.TemporaryDirectory() as directory:
-        target = str(Path(directory) / "native.so")
+    named, failures = shlex.split(os.environ.get(variable, "")), []
+    path, target = str(Path(__file__).with_name(source)), str(directory / "native.so")
+    for compiler in [named, [default]] if named else [[default]]:
         for openmp in (["-fopenmp"], []):  # without it, as in Apple's compiler, only the GAN is a little slower
-            path = str(Path(__file__).with_name(source))
+            command = [*compiler, *FLAGS, *openmp, path, "-o", target, *options]
             try:
-                command = [*compiler, *FLAGS, *openmp, path, "-o", target, *options]
                 done = subprocess.run(command, capture_output=True, text=True)
             except OSError as error:
-                raise NativeError(f"no {language} compiler ({error})") from error
-            if done.returncode == 0:
+                failures.append(f"{shlex.join(compiler)}: {error.strerror}")
                 break
+            if done.returncode == 0:
+                return target
         else:
             lines = done.stderr.splitlines()
             first = next((line for line in lines if "error" in line), f"exit code {done.returncode}")
-            raise NativeError(f"{shlex.join(compiler)} failed ({first})")
-        try:
-            return ctypes.CDLL(target)
-        except OSError as error:
-            raise NativeError(f"the compiled engine cannot be loaded ({error})") from error
+            failures.append(f"{shlex.join(compiler)} failed ({first})")
+    raise NativeError(f"no {language} compiler that works ({'; '.join(failures)})")
 
 
 class Products(ctypes.Structure):

@@ -1,0 +1,95 @@
+"""What is set on a machine for other programs, or by notebooks, containers and batch systems, changes nothing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import scratch
+from dlreport.runtime import cores, workers
+from helpers import output_of
+
+DRAWING = ("compare_sequences.py", "describe_gan.py", "compare_ablation.py")
+
+
+@pytest.fixture(scope="module")
+def drawn(serial, tmp_path_factory) -> Path:
+    """A copy of a tiny pipeline that has run."""
+    return shutil.copytree(serial[0], tmp_path_factory.mktemp("environment") / "project", symlinks=True)
+
+
+HOSTILE = {
+    "a notebook": {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+    "LaTeX": {"matplotlibrc": "text.usetex: True\n"},
+    "a style": {"matplotlibrc": "font.size: 14\nsavefig.bbox: tight\naxes.grid: True\nlines.linewidth: 9\n"},
+    "Python": {"PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "1", "PYTHONHASHSEED": "7"},
+    "a place": {"LC_ALL": "C", "TZ": "Asia/Kolkata", "PYTHONUTF8": "0"},
+    "threads": {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_stages_write_the_same_bytes_whatever_is_set(drawn, tmp_path, name):
+    expected = scratch.contents(drawn, ("plots/", "metrics/"))
+    settings = dict(HOSTILE[name])
+    if style := settings.pop("matplotlibrc", None):
+        (tmp_path / "matplotlib").mkdir()
+        (tmp_path / "matplotlib/matplotlibrc").write_text(style)
+        settings["XDG_CONFIG_HOME"] = str(tmp_path)
+    for stage in DRAWING if "matplotlibrc" in HOSTILE[name] or "MPLBACKEND" in settings else DRAWING[:1]:
+        output_of([sys.executable, f"stages/{stage}"], drawn, **settings)
+    found = scratch.contents(drawn, ("plots/", "metrics/"))
+    assert found.keys() == expected.keys()
+    assert [path for path in expected if found[path] != expected[path]] == []
+
+
+def test_cores_are_those_that_the_process_may_use(tmp_path):
+    own = min(os.sched_getaffinity(0))
+    code = f"import os; os.sched_setaffinity(0, [{own}]); from dlreport.runtime import workers; print(workers())"
+    alone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=without_workers())
+    assert alone.stdout == "1\n", alone.stderr
+
+
+def without_workers() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "DLREPORT_WORKERS"}
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 64),
+        ({"cpu.max": "max 100000"}, 64),
+        ({"cpu.max": "250000 100000"}, 2),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 64),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({"cpu.max": "nonsense"}, 64),
+    ],
+)
+def test_a_containers_quota_counts(tmp_path, monkeypatch, files, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(64))
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    assert cores(tmp_path) == expected
+    monkeypatch.delenv("DLREPORT_WORKERS", raising=False)
+    assert workers() == cores()
+
+
+def test_set_up_notices_a_move_and_another_python(repository, tmp_path):
+    def planned(*arguments: str) -> str:
+        return subprocess.run(["make", "-n", *arguments], cwd=tmp_path, capture_output=True, text=True).stdout
+
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(repository / name, tmp_path)
+    environment = tmp_path / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    here = f"{environment} {sys.version.split()[0]}\n"
+    (environment / ".ready").write_text(here)
+    assert "Nothing to be done" in planned("setup")
+    for moved in (here.replace(str(environment), "/elsewhere/.venv"), f"{environment} 3.1.4\n", ""):
+        (environment / ".ready").write_text(moved)
+        assert "-m venv --clear" in planned("setup")
