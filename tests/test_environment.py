@@ -10,7 +10,7 @@ import pytest
 
 import scratch
 from dlreport.runtime import cores, workers
-from helpers import output_of
+from helpers import dvc, output_of
 
 DRAWING = ("compare_sequences.py", "describe_gan.py", "compare_ablation.py")
 
@@ -93,3 +93,24 @@ def test_set_up_notices_a_move_and_another_python(repository, tmp_path):
     for moved in (here.replace(str(environment), "/elsewhere/.venv"), f"{environment} 3.1.4\n", ""):
         (environment / ".ready").write_text(moved)
         assert "-m venv --clear" in planned("setup")
+
+
+def test_dvc_changes_no_more_of_dvc_yaml_than_the_line_it_means(tmp_path):
+    """The file is as DVC writes it."""
+    scratch.make(tmp_path / "project")
+    path = tmp_path / "project/dvc.yaml"
+    before = path.read_text().splitlines()
+    dvc(tmp_path / "project", "freeze", "train_gan")
+    frozen = path.read_text().splitlines()
+    frozen.remove("    frozen: true")
+    assert frozen == before
+    dvc(tmp_path / "project", "unfreeze", "train_gan")
+    assert path.read_text().splitlines() == before
+
+
+def test_a_user_without_a_name_has_one_for_dvc(repository):
+    command = ["make", "--silent", "--eval", "name: ; @echo $$LOGNAME", "name"]
+    for given, expected in (({}, "nobody\n"), ({"LOGNAME": "ada"}, "ada\n")):
+        environment = {"PATH": os.environ["PATH"], **given}
+        found = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True)
+        assert found.stdout == expected, found.stderr
