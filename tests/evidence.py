@@ -33,9 +33,10 @@ class Evidence(NamedTuple):
         return [*sequence_claims.check(self.sequence), *gan_claims.check(self.gan)]
 
 
-def runs(reached: int, level: float, spread: float, bend: int = 5_000) -> pd.DataFrame:
-    """Runs at 0.1 until about `reached`, then at `level` give or take `spread`; a loss that falls until it bends."""
-    loss = np.interp(STEPS, [0, bend, 50_000], [16, 2.3, 2.3])
+def runs(reached: int, level: float, spread: float, bend: int = 5_000, least: float = 2.31) -> pd.DataFrame:
+    """Runs at 0.1 until about `reached`, then at `level` give or take `spread`; a loss that falls until it bends, to
+    no less than this: a guess costs 2.303."""
+    loss = np.interp(STEPS, [0, bend, 50_000], [16, least, least])
     accuracies = [np.where(reached + 100 * k > STEPS, 0.1, level) + wave(spread * (1 + 0.1 * k)) for k in range(RUNS)]
     return curve(STEPS, *((accuracy, loss) for accuracy in accuracies))
 
@@ -88,13 +89,13 @@ def as_claimed(params: Params) -> Evidence:
     """Every statement holds."""
     found = {
         ("VanillaRNN", 5): (runs(3_000, 0.999, 0.004), around(0.9992)),
-        ("VanillaRNN", 10): (runs(60_000, 0, 0.02), around(0.76, spread=0.06)),
+        ("VanillaRNN", 10): (runs(60_000, 0, 0.02), around(0.76, spread=0.06, tested=0.8)),
         ("VanillaRNN", 15): (runs(60_000, 0, 0.01), around(0.12, tested=0.1)),
         ("VanillaRNN", 20): (runs(60_000, 0, 0.01), around(0.12, tested=0.1)),
         ("LSTM", 5): (runs(500, 1, 0.0001), around(0.9998)),
         ("LSTM", 10): (runs(1_500, 1, 0.001), around(0.9998)),
-        ("LSTM", 15): (runs(4_000, 1, 0.001), around(0.9998)),
-        ("LSTM", 20): (runs(13_000, 1, 0.001), around(0.9996)),
+        ("LSTM", 15): (runs(4_000, 1, 0.001, least=0.01), around(0.9998)),
+        ("LSTM", 20): (runs(13_000, 1, 0.001, least=0.01), around(0.9996)),
     }
     rising_run = found["VanillaRNN", 10][0].assign(accuracy_mean=lambda table: table["step"] / 60_000)
     by_epoch = {"epoch": [0, 40, 100, 250], "fid": [300.0, 60, 20, 10], "unsure": [1.0, 0.3, 0.2, 0.1]}

@@ -258,8 +258,9 @@ def _needed(gradients: pd.DataFrame, held: str) -> list[bool]:
 
 
 def _longest_solved(e: SequenceEvidence, model: str) -> list[float]:
-    table = pd.DataFrame({length: e.column((model, length), "solved") for length in e.lengths})
-    return [max((length for length in e.lengths if row[length]), default=0) for _, row in table.iterrows()]
+    """Of each replicate that was trained at all lengths the greatest that it solves, 0 if none."""
+    runs = zip(*(e.column((model, length), "solved") for length in e.lengths), strict=False)
+    return [max((n for n, solved in zip(e.lengths, run, strict=True) if solved), default=0) for run in runs]
 
 
 def ours(e: SequenceEvidence) -> Iterator[Statement]:

@@ -10,7 +10,7 @@ Replicates = dict[tuple[str, int], pd.DataFrame]
 
 
 def comparison_table(tasks: Replicates, published: dict[str, Any], confidence: float) -> pd.DataFrame:
-    """A row per task: medians over its replicates with intervals, and the published figures, empty where there are none.
+    """A row per task: medians over its replicates with intervals, and the published figures where there are any.
 
     `tasks` maps (model, length) to a row per replicate: train_accuracy_mean, test_accuracy, test_accuracy_report_batch,
     test_sequences, solved; `published` is the sequence section of published.yaml. `solved` is the share of the
