@@ -8,6 +8,7 @@ from jinja2 import UndefinedError
 
 import evidence
 import made_up
+from dlreport.report import context
 from dlreport.report.context import build
 from dlreport.report.render import markdown
 from dlreport.statistics.claims import OURS, VERDICTS, table
@@ -159,7 +160,12 @@ ERRATA = [
     ["250 epochs in the code and the text, 500 in the caption of the last picture.", "Here: 250."],
     ["The grids are drawn before their epoch's training.", "0, 19, 39, 59, …", "after 19 epochs of training, not 20,"],
     ["The interpolation picture comes from an earlier experiment"],
-    ["One run of each model and length, no seed fixed, and a test on 128 samples", "0.044", "on 10,240,", "in 5 runs"],
+    [
+        "One run of each model and length, no seed fixed, and a test on 128 samples",
+        "0.044",
+        "on 10,240,",
+        "in 1 run or more",
+    ],
     ["has the bias $b_c$, the code $b_g$"],
     ['"Halfway through training" captions two pictures', "epoch 40 and of epoch 100", "Half of 250 epochs"],
     ["The game is not zero-sum, though the text says so.", "the non-saturating loss"],
@@ -191,3 +197,27 @@ def test_a_missing_number_is_an_error(params):
     del context["guess_accuracy"]
     with pytest.raises(UndefinedError, match="guess_accuracy"):
         markdown(context)
+
+
+@pytest.mark.parametrize(
+    ("commit", "told"),
+    [("'0a1b2c3'", "Commit `0a1b2c3` fixed all statements"), ("", "They are not frozen yet: these are exploratory.")],
+)
+def test_the_report_says_by_which_commit_the_tests_were_fixed_or_that_they_were_not(
+    params, monkeypatch, tmp_path, commit, told
+):
+    frozen = tmp_path / "frozen.yaml"
+    frozen.write_text(f"commit: {commit}\n")
+    monkeypatch.setattr(context, "FROZEN", frozen)
+    report = made_up.report(params, made_up.results())
+    assert told in report
+    assert report.count("frozen yet") + report.count("`0a1b2c3`") == 1
+
+
+def test_a_verdict_that_the_correction_takes_is_printed_beside_it(params):
+    results = made_up.results()
+    results["claims"].loc[1, "corrected"] = UNDECIDED
+    row = next(line for line in made_up.report(params, results).splitlines() if "**not supported**" in line)
+    assert row.endswith("| **not supported**, corrected: undecided | sees all |")
+    findings = markdown(build(params, results), "findings.md.j2")
+    assert "After Holm's correction for the number of statements in a claim, 1 of the decided ones" in findings

@@ -164,7 +164,7 @@ def test_a_published_test_has_the_error_of_its_sequences():
     tested = one_of_ours(ours, 0.95, 0.95, trials=20)
     assert tested.verdict == SUPPORTED
     assert tested.p == pytest.approx(2 * (1 + 20 * binom.sf(18, 20, 0.9)) / 21)
-    assert "of 20 such tests 7.8 would be as far out" in tested.evidence
+    assert "of 20 such tests 7.83 would be as far out" in tested.evidence
     assert one_of_ours(ours, 0.2, 0.95, trials=20).verdict == UNDECIDED
     assert one_of_ours([1.0] * 6, 1.0, 0.95, trials=128).verdict == SUPPORTED
     assert one_of_ours([0.9] * 39, 0.2, 0.95, trials=20).verdict == NOT_SUPPORTED
