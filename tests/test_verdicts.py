@@ -77,6 +77,8 @@ def test_a_median_is_given_with_its_interval_and_with_what_it_can_see():
     assert (outcome.evidence, outcome.power) == ("median 0.35, 0.1 to 0.9", "sees a median 0.55 from an edge")
     alone = median_in_range([inf], 0, 1, 0.95)
     assert (alone.evidence, alone.power, alone.verdict) == ("median ∞ of 1 runs", NOTHING, UNDECIDED)
+    never = median_in_range([inf] * 6, 0, 1, 0.95)
+    assert (never.evidence, never.power, never.verdict) == ("median ∞, ∞ to ∞", NOTHING, NOT_SUPPORTED)
 
 
 @pytest.mark.parametrize(

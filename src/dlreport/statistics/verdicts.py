@@ -105,10 +105,10 @@ def median_in_range(values: Sequence[float], at_least: float, at_most: float, co
     beside = min(p_value([value < at_least for value in values]), p_value([value > at_most for value in values]))
     verdict = SUPPORTED if _small(within, confidence) else NOT_SUPPORTED if _small(beside, confidence) else UNDECIDED
     middle, (low, high) = float(np.median(values)), of_median(values, confidence)
-    if isnan(low):
-        evidence, power = f"median {_number(middle)} of {len(values)} runs", NOTHING
-    else:
+    evidence, power = f"median {_number(middle)} of {len(values)} runs", NOTHING
+    if not isnan(low):
         evidence = f"median {_number(middle)}, {_number(low)} to {_number(high)}"
+    if isfinite(high):
         power = f"sees a median {max(middle - low, high - middle):.2g} from an edge"
     return Outcome(verdict, evidence, confidence, min(within, beside), power)
 
