@@ -15,7 +15,7 @@ from dlreport.statistics.claims import Statement
 from made_up import STEPS, curve, wave
 from scratch import ROOT
 
-RUNS = 5
+RUNS = 6
 
 
 class Evidence(NamedTuple):
@@ -33,21 +33,20 @@ class Evidence(NamedTuple):
         return [*sequence_claims.check(self.sequence), *gan_claims.check(self.gan)]
 
 
-def runs(reached: int, level: float, spread: float, bend: int = 5_000) -> pd.DataFrame:
-    """Runs at 0.1 until about `reached`, then at `level` give or take `spread`; a loss that falls until it bends."""
-    loss = np.interp(STEPS, [0, bend, 50_000], [16, 2.3, 2.3])
+def runs(reached: int, level: float, spread: float, bend: int = 5_000, least: float = 2.31) -> pd.DataFrame:
+    """Runs at 0.1 until about `reached`, then at `level` give or take `spread`; a loss that falls until it bends, to
+    no less than this: a guess costs 2.303."""
+    loss = np.interp(STEPS, [0, bend, 50_000], [16, least, least])
     accuracies = [np.where(reached + 100 * k > STEPS, 0.1, level) + wave(spread * (1 + 0.1 * k)) for k in range(RUNS)]
     return curve(STEPS, *((accuracy, loss) for accuracy in accuracies))
 
 
-def replicates(*accuracies: float) -> pd.DataFrame:
-    solved = [int(accuracy >= 0.99) for accuracy in accuracies]
-    names = ("train_accuracy_mean", "test_accuracy", "test_accuracy_report_batch")
-    return pd.DataFrame({**dict.fromkeys(names, accuracies), "solved": solved})
-
-
-def around(value: float) -> pd.DataFrame:
-    return replicates(*(value + np.linspace(-1e-4, 1e-4, RUNS)))
+def around(value: float, spread: float = 1e-4, tested: float | None = None) -> pd.DataFrame:
+    """Runs with accuracies this near to a value in training, and in the test, if that has no other."""
+    train = value + np.linspace(-spread, spread, RUNS)
+    test = train if tested is None else train - value + tested
+    accuracies = {"train_accuracy_mean": train, "test_accuracy": test, "test_accuracy_report_batch": test}
+    return pd.DataFrame({**accuracies, "test_sequences": 10_240, "solved": (train >= 0.99).astype(int)})
 
 
 def gradients(vanilla: float, lstm: float, held: float) -> pd.DataFrame:
@@ -60,7 +59,7 @@ def gradients(vanilla: float, lstm: float, held: float) -> pd.DataFrame:
             "when": "end",
             "t": t,
             "accuracy": 1.0,
-            "frozen_gates_accuracy": held,
+            **dict.fromkeys(("held_accuracy", "held_i_accuracy", "held_f_accuracy", "held_o_accuracy"), held),
         }
         | {"gradient": first if t == 1 else 1, "gradient_median": first if t == 1 else 1}
         | {"gradient_cell": None if model == "VanillaRNN" else first if t == 1 else 1}
@@ -90,13 +89,13 @@ def as_claimed(params: Params) -> Evidence:
     """Every statement holds."""
     found = {
         ("VanillaRNN", 5): (runs(3_000, 0.999, 0.004), around(0.9992)),
-        ("VanillaRNN", 10): (runs(60_000, 0, 0.02), replicates(0.70, 0.73, 0.76, 0.79, 0.82)),
-        ("VanillaRNN", 15): (runs(60_000, 0, 0.01), replicates(0.104, 0.105, 0.106, 0.105, 0.105)),
-        ("VanillaRNN", 20): (runs(60_000, 0, 0.01), replicates(0.104, 0.105, 0.106, 0.105, 0.105)),
+        ("VanillaRNN", 10): (runs(60_000, 0, 0.02), around(0.76, spread=0.06, tested=0.8)),
+        ("VanillaRNN", 15): (runs(60_000, 0, 0.01), around(0.12, tested=0.1)),
+        ("VanillaRNN", 20): (runs(60_000, 0, 0.01), around(0.12, tested=0.1)),
         ("LSTM", 5): (runs(500, 1, 0.0001), around(0.9998)),
         ("LSTM", 10): (runs(1_500, 1, 0.001), around(0.9998)),
-        ("LSTM", 15): (runs(4_000, 1, 0.001), around(0.9998)),
-        ("LSTM", 20): (runs(13_000, 1, 0.001), around(0.9996)),
+        ("LSTM", 15): (runs(4_000, 1, 0.001, least=0.01), around(0.9998)),
+        ("LSTM", 20): (runs(13_000, 1, 0.001, least=0.01), around(0.9996)),
     }
     rising_run = found["VanillaRNN", 10][0].assign(accuracy_mean=lambda table: table["step"] / 60_000)
     by_epoch = {"epoch": [0, 40, 100, 250], "fid": [300.0, 60, 20, 10], "unsure": [1.0, 0.3, 0.2, 0.1]}
@@ -129,7 +128,7 @@ def otherwise(claimed: Evidence) -> Evidence:
     vanilla[10] = vanilla[10].assign(accuracy_mean=1 - vanilla[10]["step"] / 10**7)  # falls, and hardly fluctuates
     for curves in (lstm, vanilla):
         for length in (15, 20):
-            curves[length] = curves[length].assign(loss_mean=1 + curves[length]["step"] / 50_000)
+            curves[length] = curves[length].assign(loss_mean=3 + curves[length]["step"] / 50_000)
     by_epoch = claimed.gan.quality_by_epoch
     return claimed.but(
         replicates={("VanillaRNN", length): around(0.5 if length == 5 else 0.9998) for length in late}

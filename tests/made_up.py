@@ -126,6 +126,7 @@ def results(tasks: dict[tuple[str, int], tuple[float, int, float]] = AS_PUBLISHE
         "claims": pd.DataFrame(
             [
                 {"claim": claim, "statement": "so", "test": "thus", "why": "as", "verdict": verdict, "evidence": "that"}
+                | {"corrected": verdict, "power": "sees all", "p": 0.01, "p_corrected": 0.02}
                 | {"level": 0.95, "section": "length 10", "sentence": f"It is so, {number}."}
                 for number, (claim, verdict) in enumerate(
                     ((0, "supported"), (2, "not supported"), (2, "supported"), (None, "undecided"))
@@ -145,7 +146,7 @@ def results(tasks: dict[tuple[str, int], tuple[float, int, float]] = AS_PUBLISHE
             {"model": ["VanillaRNN"] * 2 + ["LSTM"] * 2, "length": 20, "replicate": 0, "when": "end", "t": [1, 19] * 2}
             | {"gradient": [1e-6, 1] * 2, "gradient_cell": [np.nan] * 2 + [0.5, 1], "saturated_tanh": 0.6}
             | {"gradient_median": [1e-5, 1, 0.4, 1]}
-            | {"saturated_gates": [np.nan] * 2 + [0.4] * 2, "frozen_gates_accuracy": [np.nan] * 2 + [0.2] * 2}
+            | {"saturated_gates": [np.nan] * 2 + [0.4] * 2, "held_accuracy": [np.nan] * 2 + [0.2] * 2}
         ),
     }
 

@@ -8,8 +8,9 @@ from dlreport.errors import UserError
 from dlreport.gan.claims import FILE as GAN_CLAIMS
 from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
 from dlreport.sequence.curves import knee, late_fall
-from dlreport.statistics.claims import OURS, VERDICTS, Claims, counts, table
-from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, single_run
+from dlreport.sequence.thresholds import GUESS_LOSS
+from dlreport.statistics.claims import OURS, VERDICTS, Claims, Statement, counts, holm, table
+from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Outcome, single_run
 from evidence import RUNS, Evidence, around, runs
 
 PUBLISHED = range(1, 8)
@@ -22,7 +23,7 @@ def as_claimed(params) -> Evidence:
 
 def verdicts(found: Evidence) -> dict[int | str, list[str]]:
     statements = found.check()
-    assert all(one.test and one.why and one.outcome.evidence for one in statements)
+    assert all(one.test and one.why and one.outcome.evidence and one.outcome.power for one in statements)
     return {claim: [one.outcome.verdict for one in statements if one.claim == claim] for claim in (*range(8), OURS)}
 
 
@@ -43,8 +44,10 @@ def test_the_published_numbers_are_checked_against_the_spread_of_runs(as_claimed
         return [one.outcome.verdict for one in about]
 
     assert of_length_10(as_claimed) == [SUPPORTED, SUPPORTED]  # training, test
-    other = as_claimed.but(replicates=as_claimed.sequence.replicates | {("VanillaRNN", 10): around(0.95)})
-    assert of_length_10(other) == [NOT_SUPPORTED, NOT_SUPPORTED]
+    many = pd.concat([around(0.95)] * 7)  # 42 runs
+    for replicates, verdict in ((around(0.95), UNDECIDED), (many, NOT_SUPPORTED)):
+        other = as_claimed.but(replicates=as_claimed.sequence.replicates | {("VanillaRNN", 10): replicates})
+        assert of_length_10(other) == [verdict, verdict]
 
 
 def test_results_the_other_way_round_support_none(as_claimed):
@@ -102,14 +105,139 @@ def test_other_steps_than_the_published_ones_do_not_test_the_claim(as_claimed):
 
 def test_a_run_that_gets_to_1_and_falls_back_does_not_converge_to_it(as_claimed):
     jumping = as_claimed.but(longer=as_claimed.sequence.longer.assign(train_accuracy_mean=0.95, solved=0))
-    found = [one for one in jumping.check() if "100,000 steps" in one.statement]
-    assert [one.outcome.verdict for one in found] == [NOT_SUPPORTED, SUPPORTED, SUPPORTED]
+    found = {one.statement.split("steps ")[1]: one.outcome.verdict for one in of(jumping, "100,000 steps")}
+    assert found == {
+        **{"it can converge to 1": SUPPORTED, "most runs converge to 1": SUPPORTED},
+        **{"it gets to 1, for a time at least": SUPPORTED, "it stays at 1": NOT_SUPPORTED},
+    }
+
+
+def of(found: Evidence, words: str) -> list[Statement]:
+    """The statements with these words."""
+    return [one for one in found.check() if words in one.statement]
+
+
+def verdict(found: Evidence, words: str) -> str:
+    """That of the one statement with these words."""
+    (one,) = of(found, words)
+    return one.outcome.verdict
+
+
+def with_curve(found: Evidence, task: tuple[str, int], curve: pd.DataFrame) -> Evidence:
+    return found.but(curves=found.sequence.curves | {task: curve})
+
+
+def with_runs(found: Evidence, task: tuple[str, int], replicates: pd.DataFrame) -> Evidence:
+    return found.but(replicates=found.sequence.replicates | {task: replicates})
+
+
+def test_one_run_of_six_that_converges_shows_that_it_can_but_not_that_most_do(as_claimed):
+    ends = as_claimed.but(longer=around(0.5).assign(test_accuracy=[1.0, 0.5, 0.5, 0.5, 0.5, 0.5]))
+    assert verdict(ends, "it can converge to 1") == SUPPORTED
+    assert verdict(ends, "most runs converge to 1") == UNDECIDED
+
+
+@pytest.mark.parametrize(("bend", "expected"), [(2_900, NOT_SUPPORTED), (5_000, SUPPORTED), (6_500, NOT_SUPPORTED)])
+def test_the_knee_is_at_5000_or_it_is_not(as_claimed, bend, expected):
+    assert verdict(with_curve(as_claimed, ("VanillaRNN", 10), runs(60_000, 0, 0.02, bend)), "slows from") == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.12, SUPPORTED), (0.1, NOT_SUPPORTED), (0.14, NOT_SUPPORTED)])
+def test_around_012_is_not_a_guess(as_claimed, value, expected):
+    guess = with_runs(as_claimed, ("VanillaRNN", 20), around(value))
+    assert verdict(guess, "VanillaRNN, length 20: the accuracy stays around 0.12") == expected
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "retains_nothing", "something"),
+    [
+        ([0.1] * 20, SUPPORTED, NOT_SUPPORTED),
+        ([0.1] * 10 + [0.13] * 10, UNDECIDED, UNDECIDED),
+        ([0.13] * 20, NOT_SUPPORTED, SUPPORTED),
+        ([0.107] * 20, NOT_SUPPORTED, SUPPORTED),  # a little, and more than a hundredth is not ruled out
+        ([0.1] * 5, UNDECIDED, UNDECIDED),
+    ],
+)
+def test_what_is_retained_is_undecided_where_it_is(as_claimed, accuracies, retains_nothing, something):
+    tested = pd.concat([around(0.1, spread=0)] * 4).iloc[: len(accuracies)].assign(test_accuracy=accuracies)
+    found = with_runs(as_claimed, ("VanillaRNN", 20), tested)
+    assert verdict(found, "length 20: it does not retain") == retains_nothing
+    assert verdict(found, "retains something at length 20") == something
+
+
+@pytest.mark.parametrize(("least", "expected"), [(GUESS_LOSS + 0.01, NOT_SUPPORTED), (GUESS_LOSS - 0.01, SUPPORTED)])
+def test_to_shed_a_bad_start_is_not_to_fall_quickly(as_claimed, least, expected):
+    """From 16 to what a guess costs, by step 4,000."""
+    found = with_curve(as_claimed, ("LSTM", 20), runs(13_000, 1, 0.001, bend=4_000, least=least))
+    assert verdict(found, "LSTM, length 20: the loss falls quickly") == expected
+
+
+@pytest.mark.parametrize(("vanilla", "lstm", "expected"), [(1e5, 10, SUPPORTED), (1e-6, 1e7, NOT_SUPPORTED)])
+def test_a_gradient_that_explodes_is_not_kept(as_claimed, vanilla, lstm, expected):
+    found = as_claimed.but(gradients=evidence.gradients(vanilla, lstm, held=0.1))
+    assert verdict(found, "the LSTM keeps more of the gradient") == expected
+
+
+def test_each_gate_is_judged_by_itself(as_claimed):
+    gradients = as_claimed.sequence.gradients.assign(held_f_accuracy=0.95)
+    ours = {gate: f"the LSTM needs its {gate} gate" for gate in ("input", "forget", "output")}
+    found = {gate: verdict(as_claimed.but(gradients=gradients), words) for gate, words in ours.items()}
+    assert found == {"input": SUPPORTED, "forget": NOT_SUPPORTED, "output": SUPPORTED}
+
+
+def test_models_may_have_different_numbers_of_runs(as_claimed):
+    """Twenty of the VanillaRNN beside six of the LSTM."""
+    sequence = as_claimed.sequence
+    twenty = as_claimed.but(
+        replicates={
+            task: pd.concat([table] * 4).iloc[: 20 if task[0] == "VanillaRNN" else RUNS]
+            for task, table in sequence.replicates.items()
+        },
+        curves={
+            task: pd.concat([table.assign(replicate=table["replicate"] + RUNS * k) for k in range(3)])
+            if task[0] == "VanillaRNN"
+            else table
+            for task, table in sequence.curves.items()
+        },
+    )
+    assert unlike(twenty, SUPPORTED) == []
+    assert "decides from 15 of 20 runs on" in of(twenty, "VanillaRNN, length 5: reaches")[0].outcome.power
+    assert "decides from 6 of 6 runs on" in of(twenty, "LSTM, length 5: reaches")[0].outcome.power
 
 
 def test_a_single_run_leaves_the_claims_on_runs_undecided(as_claimed):
-    found = verdicts(evidence.one_run_each(as_claimed))
-    for claim in (0, 1, 2, 4):
-        assert set(found[claim]) == {UNDECIDED}
+    """But for what one run proves: that a thing can be."""
+    found = evidence.one_run_each(as_claimed).check()
+    decided = {one.statement for one in found if one.outcome.verdict != UNDECIDED and one.claim in range(5)}
+    assert decided == {"VanillaRNN, length 10: with 100,000 steps it can converge to 1"}
+
+
+def test_holms_correction_against_a_worked_example():
+    """The least of four times four, the next times three, and so on, none below the one before."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1, 1]
+    assert holm([]) == []
+
+
+def test_the_correction_is_within_a_claim_and_takes_verdicts_that_a_small_p_decided(as_claimed):
+    some = as_claimed.check()[0]
+
+    def statement(claim: int, outcome: Outcome) -> Statement:
+        return Statement(claim, *[str(outcome.p)] * 5, outcome=outcome)
+
+    p_values = [(1, 0.02), (1, 0.03), (1, None), (2, 0.04), (3, 0.001), (3, 0.04)]
+    rows = table([statement(claim, Outcome(SUPPORTED, "", 0.95, p)) for claim, p in p_values])
+    assert rows["p_corrected"].tolist() == pytest.approx([0.04, 0.04, float("nan"), 0.04, 0.002, 0.04], nan_ok=True)
+    assert set(rows["corrected"]) == {SUPPORTED}
+    rows = table([statement(1, Outcome(SUPPORTED, "", 0.95, p)) for p in (0.01, 0.03, 0.04, 0.9)])
+    assert rows["corrected"].tolist() == [SUPPORTED, UNDECIDED, UNDECIDED, SUPPORTED]  # the last never rested on p
+    assert counts(rows)["lost_by_correction"] == 2
+    assert some.outcome.power
+
+
+def test_the_counts_are_few(as_claimed):
+    found = counts(table(as_claimed.check()))
+    assert sum(len(value) if isinstance(value, dict) else 1 for value in found.values()) <= 40
 
 
 def test_lengths_that_were_not_trained_are_left_out(as_claimed):

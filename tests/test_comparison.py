@@ -7,7 +7,7 @@ import pytest
 from dlreport.io import read_yaml
 from dlreport.sequence.comparison import comparison_table
 from dlreport.sequence.models import MODELS
-from dlreport.statistics.intervals import wilson
+from dlreport.statistics.intervals import exact
 
 PUBLISHED = {
     "mean_accuracy_steps_40000_50000": {"LSTM": {5: 0.99}},
@@ -29,14 +29,22 @@ def found(*accuracies: float) -> pd.DataFrame:
     )
 
 
-def test_comparison_is_of_the_mean_over_replicates():
-    (row,) = comparison_table({("LSTM", 5): found(0.8, 0.9, 1.0)}, PUBLISHED, 0.95).to_dict("records")
-    assert (row["replicates"], row["solved"]) == (3, pytest.approx(1 / 3))
-    half = 4.302653 * 0.1 / 3**0.5  # Student's t, two degrees of freedom
-    for name, mean, high in (("train_accuracy_mean", 0.8, 1.0), ("test_accuracy", 0.9, 1.0)):
-        assert row[name] == pytest.approx(mean)
-        assert (row[f"{name}_low"], row[f"{name}_high"]) == pytest.approx((mean - half, high))
-    assert row["test_accuracy_report_batch"] == pytest.approx(0.7)
+def test_comparison_is_of_the_median_run():
+    """One run of seven has little to say, and no interval goes beyond 1."""
+    accuracies = (1.0, 0.9, 0.97, 0.3, 0.98, 0.99, 0.96)
+    (row,) = comparison_table({("LSTM", 5): found(*accuracies)}, PUBLISHED, 0.95).to_dict("records")
+    assert (row["replicates"], row["solved"]) == (7, pytest.approx(2 / 7))
+    for name, less in (("train_accuracy_mean", 0.1), ("test_accuracy", 0.0)):
+        assert row[name] == pytest.approx(0.97 - less)
+        assert (row[f"{name}_low"], row[f"{name}_high"]) == pytest.approx((0.3 - less, 1.0 - less))
+    assert row["test_accuracy_report_batch"] == pytest.approx(0.77)
+
+
+def test_few_runs_have_no_interval_and_models_may_have_different_numbers():
+    tasks = {("LSTM", 5): found(*[0.9] * 6), ("VanillaRNN", 5): found(*[0.9] * 5)}
+    table = comparison_table(tasks, PUBLISHED, 0.95)
+    assert table["replicates"].tolist() == [6, 5]
+    assert table["test_accuracy_low"].tolist() == pytest.approx([0.9, np.nan], nan_ok=True)
 
 
 def test_comparison_has_the_published_figure_where_there_is_one():
@@ -45,7 +53,7 @@ def test_comparison_has_the_published_figure_where_there_is_one():
     assert table["published_train_accuracy_mean"].tolist() == pytest.approx([0.99, np.nan, np.nan], nan_ok=True)
     assert table["published_test_accuracy"].tolist() == pytest.approx([0.5, np.nan, np.nan], nan_ok=True)
     single = table.loc[0, ["test_accuracy", "test_accuracy_low", "test_accuracy_high"]].tolist()
-    assert single == pytest.approx([0.8, *wilson(800, 1000, 0.95)])
+    assert single == pytest.approx([0.8, *exact(800, 1000, 0.95)])
     assert table["train_accuracy_mean"].tolist() == pytest.approx([0.7] * 3)
     assert table["train_accuracy_mean_low"].isna().all()
 

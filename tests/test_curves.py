@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 import made_up
-from dlreport.sequence.curves import late_gain, long_table, over_replicates, steps_to_reach, window_spread
+from dlreport.sequence.curves import (
+    distance_from_one,
+    excess_spread,
+    late_gain,
+    long_table,
+    over_replicates,
+    steps_to_reach,
+    window_spread,
+)
 
 
 def curve(*replicates: list[float]) -> pd.DataFrame:
@@ -39,6 +47,27 @@ def test_window_spread_is_within_each_replicate():
     # Replicates at different levels, each constant, do not fluctuate.
     assert window_spread(curve([0, 0.5, 0.5], [0, 0.9, 0.9]), 10) == pytest.approx([0, 0])
     assert window_spread(curve([0, 0.4, 0.6], [0, 0.8, 1.2]), 10) == pytest.approx([0.1, 0.2])
+
+
+def test_excess_spread_is_what_the_draw_of_batches_does_not_explain():
+    """Windows of ten steps of ten sequences: 100 draws. At 0.5 their standard deviation is 0.05 by chance alone."""
+    assert excess_spread(curve([0, 0.45, 0.55], [0, 0.37, 0.63]), 10, 10) == pytest.approx(
+        [(0.05**2 - (0.25 - 0.05**2) / 100) ** 0.5, (0.13**2 - (0.25 - 0.13**2) / 100) ** 0.5]
+    )
+    assert excess_spread(curve([0, 0.46, 0.54]), 10, 10) == [0]
+
+
+def test_a_run_that_only_guesses_has_no_excess_spread_on_average():
+    rng, windows, sequences = np.random.default_rng(0), 100, 1280
+    guesses = rng.binomial(sequences, 0.1, size=(20, windows)) / sequences
+    found = curve(*guesses.tolist())
+    spread, excess = np.mean(window_spread(found, 0)), np.mean(excess_spread(found, 0, 128))
+    assert spread == pytest.approx((0.09 / sequences) ** 0.5, rel=0.05)
+    assert excess < spread / 3
+
+
+def test_the_nearest_to_1_has_kept_most_whether_it_shrank_or_grew():
+    assert distance_from_one([1.0, 0.01, 100.0, 0.0]) == pytest.approx([0, 2, 2, inf])
 
 
 def test_late_gain():

@@ -1,25 +1,69 @@
-"""Wilson's interval against published ones."""
+"""Intervals against published ones, and within what is possible."""
 
+from math import isnan
+
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlreport.statistics.intervals import wilson
+from dlreport.statistics.intervals import exact, of_median, student, student_of_share, wilson
 
 
 @pytest.mark.parametrize(
-    ("successes", "trials", "expected"),
-    # Newcombe, 1998, Statistics in Medicine 17, table I, method 3.
-    [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0.0, 0.1611)), (1, 29, (0.0061, 0.1718))],
+    ("method", "successes", "trials", "expected"),
+    # Newcombe, 1998, Statistics in Medicine 17, table I, methods 3 and 5.
+    [
+        *((wilson, 81, 263, (0.2553, 0.3662)), (wilson, 15, 148, (0.0624, 0.1605))),
+        *((wilson, 0, 20, (0.0, 0.1611)), (wilson, 1, 29, (0.0061, 0.1718))),
+        *((exact, 81, 263, (0.2527, 0.3676)), (exact, 15, 148, (0.0578, 0.1617))),
+        *((exact, 0, 20, (0.0, 0.1684)), (exact, 1, 29, (0.0009, 0.1776))),
+    ],
 )
-def test_wilson_gives_published_intervals(successes, trials, expected):
-    assert wilson(successes, trials, 0.95) == pytest.approx(expected, abs=5e-5)
+def test_shares_have_published_intervals(method, successes, trials, expected):
+    assert method(successes, trials, 0.95) == pytest.approx(expected, abs=5e-5)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 500), st.data(), st.floats(0.5, 0.999))
-def test_wilson_holds_the_proportion_and_stays_within_0_and_1(trials, data, confidence):
+def test_intervals_of_shares_hold_the_share_and_stay_within_0_and_1(trials, data, confidence):
     successes = data.draw(st.integers(0, trials))
-    low, high = wilson(successes, trials, confidence)
-    assert 0 <= low <= successes / trials + 1e-12
-    assert successes / trials - 1e-12 <= high <= 1
-    assert wilson(trials - successes, trials, confidence) == pytest.approx((1 - high, 1 - low), abs=1e-12)
+    for method in (exact, wilson):
+        low, high = method(successes, trials, confidence)
+        assert 0 <= low <= successes / trials + 1e-12
+        assert successes / trials - 1e-12 <= high <= 1
+        assert method(trials - successes, trials, confidence) == pytest.approx((1 - high, 1 - low), abs=1e-9)
+
+
+def test_the_interval_of_a_median_is_between_two_of_the_values():
+    """David and Nagaraja, 2003: of twenty the 6th and the 15th, of six the ends, and of five even these are not
+    enough."""
+    assert of_median(list(range(1, 21)), 0.95) == (6, 15)
+    assert of_median([0.9, 1.0, 0.7, 0.8, 1.0, 1.0], 0.95) == (0.7, 1.0)
+    assert of_median([1.0] * 6, 0.95) == (1, 1)
+    for few in ([1.0, 2, 3, 4, 5], [1.0]):
+        assert all(map(isnan, of_median(few, 0.95)))
+
+
+def test_the_interval_of_a_median_holds_it_as_often_as_it_says():
+    """Of a skewed distribution, where Student's holds its mean too rarely."""
+    draws = np.random.default_rng(0).exponential(size=(400, 6))
+    held = [low <= np.log(2) <= high for low, high in (of_median(values.tolist(), 0.95) for values in draws)]
+    assert np.mean(held) > 0.94
+
+
+def test_student():
+    half = 4.302653 * 0.1 / 3**0.5  # two degrees of freedom
+    assert student([0.8, 0.9, 1.0], 0.95) == pytest.approx((0.9 - half, 0.9 + half))
+    assert all(map(isnan, student([0.8], 0.95)))
+
+
+def test_students_interval_of_a_share_stays_below_1():
+    shares = [0.97, 0.999, 0.9]
+    assert student(shares, 0.95)[1] > 1
+    low, high = student_of_share(shares, 0.95)
+    assert 0 < low < 0.9 < 0.999 < high < 1
+    low, high = student_of_share([1 - share for share in shares], 0.95)
+    assert 0 < low < 0.001 < 0.1 < high < 1
+    assert all(map(isnan, student_of_share([0.9, 1.0], 0.95)))
+    assert all(map(isnan, student_of_share([0.9], 0.95)))

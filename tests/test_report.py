@@ -8,6 +8,7 @@ from jinja2 import UndefinedError
 
 import evidence
 import made_up
+from dlreport.report import context
 from dlreport.report.context import build
 from dlreport.report.render import markdown
 from dlreport.statistics.claims import OURS, VERDICTS, table
@@ -40,7 +41,7 @@ def test_every_place_follows_the_verdict(params, how, verdict):
     report, findings = markdown(context), markdown(context, "findings.md.j2")
     for one in statements:
         found = one.outcome.verdict
-        assert f"| {one.statement} | {one.test} ({one.why}) | {one.outcome.evidence} | **{found}** |" in report
+        assert f"| {one.statement} | {one.test} ({one.why}) | {one.outcome.evidence} | **{found}**" in report
         for possible in VERDICTS:
             sentence = one.sentence(possible)
             assert report.count(f"- {sentence}\n") == (possible == found), sentence
@@ -71,9 +72,9 @@ def test_no_template_judges_a_number(repository):
 
 def test_the_claims_are_listed_with_their_verdicts(report):
     claims = report.split("## The claims, checked")[1].split("\n## ")[0]
-    assert "2 are supported, 1 not supported, 0 undecided." in claims
+    assert "2 statements are supported, 1 are not, and 0 are undecided." in claims
     assert "### The published numbers" in claims
-    assert "with 100,000 steps it converges to 1" in section(report, "Claim 2")
+    assert "with 100,000 steps it can still converge to 1" in section(report, "Claim 2")
     assert section(report, "Claim 2").count("| so | thus (as) | that |") == 2
     assert section(report, "Findings of our own").count("| so | thus (as) | that | **undecided** |") == 1
 
@@ -146,6 +147,7 @@ def test_the_clipping_that_was_set_is_explained(params, mode):
 ERRATA = [
     [
         "The clipping has no effect.",
+        "is there to try to handle exploding gradients",
         "the published numbers are those of unclipped training",
         "`sequence.clip.mode: effective`",
     ],
@@ -158,14 +160,22 @@ ERRATA = [
     ["250 epochs in the code and the text, 500 in the caption of the last picture.", "Here: 250."],
     ["The grids are drawn before their epoch's training.", "0, 19, 39, 59, …", "after 19 epochs of training, not 20,"],
     ["The interpolation picture comes from an earlier experiment"],
-    ["One run of each model and length, no seed fixed, and a test on 128 samples", "0.044", "on 10,240,", "in 5 runs"],
+    [
+        "One run of each model and length, no seed fixed, and a test on 128 samples",
+        "0.044",
+        "on 10,240,",
+        "in 1 run or more",
+    ],
+    ["has the bias $b_c$, the code $b_g$"],
+    ['"Halfway through training" captions two pictures', "epoch 40 and of epoch 100", "Half of 250 epochs"],
+    ["The game is not zero-sum, though the text says so.", "the non-saturating loss"],
 ]
 
 
 def test_every_erratum_is_stated(report):
     errata = report.split("## Errata")[1].split("\n## ")[0]
-    stated = re.findall(r"^(\d)\. (.+)$", errata, flags=re.MULTILINE)
-    assert [number for number, _ in stated] == list("1234567")
+    stated = re.findall(r"^(\d+)\. (.+)$", errata, flags=re.MULTILINE)
+    assert [number for number, _ in stated] == [str(number + 1) for number in range(len(ERRATA))]
     for (_, words), parts in zip(stated, ERRATA, strict=True):
         for part in parts:
             assert part in words
@@ -187,3 +197,27 @@ def test_a_missing_number_is_an_error(params):
     del context["guess_accuracy"]
     with pytest.raises(UndefinedError, match="guess_accuracy"):
         markdown(context)
+
+
+@pytest.mark.parametrize(
+    ("commit", "told"),
+    [("'0a1b2c3'", "Commit `0a1b2c3` fixed all statements"), ("", "They are not frozen yet: these are exploratory.")],
+)
+def test_the_report_says_by_which_commit_the_tests_were_fixed_or_that_they_were_not(
+    params, monkeypatch, tmp_path, commit, told
+):
+    frozen = tmp_path / "frozen.yaml"
+    frozen.write_text(f"commit: {commit}\n")
+    monkeypatch.setattr(context, "FROZEN", frozen)
+    report = made_up.report(params, made_up.results())
+    assert told in report
+    assert report.count("frozen yet") + report.count("`0a1b2c3`") == 1
+
+
+def test_a_verdict_that_the_correction_takes_is_printed_beside_it(params):
+    results = made_up.results()
+    results["claims"].loc[1, "corrected"] = UNDECIDED
+    row = next(line for line in made_up.report(params, results).splitlines() if "**not supported**" in line)
+    assert row.endswith("| **not supported**, corrected: undecided | sees all |")
+    findings = markdown(build(params, results), "findings.md.j2")
+    assert "After Holm's correction for the number of statements in a claim, 1 of the decided ones" in findings

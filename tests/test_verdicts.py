@@ -1,60 +1,185 @@
-"""The tests behind the verdicts: supported, not supported or undecided."""
+"""The tests behind the verdicts: supported, not supported or undecided, at the least numbers that decide."""
 
 from math import inf
 
+import numpy as np
 import pytest
+from scipy.stats import binom
 
 from dlreport.statistics.verdicts import (
     NOT_SUPPORTED,
+    NOTHING,
     SUPPORTED,
     UNDECIDED,
-    kendall_trend,
+    at_least_one,
     majority,
     mann_whitney,
     mean_in_range,
-    prediction,
+    median_in_range,
+    one_of_ours,
+    trend,
 )
 
 
-@pytest.mark.parametrize(("holding", "verdict"), [(5, SUPPORTED), (4, UNDECIDED), (1, UNDECIDED), (0, NOT_SUPPORTED)])
-def test_majority(holding, verdict):
-    outcome = majority([True] * holding + [False] * (5 - holding), 0.95)
-    assert (outcome.verdict, outcome.evidence) == (verdict, f"{holding} of 5 runs")
+def of(holding: int, runs: int) -> list[bool]:
+    return [True] * holding + [False] * (runs - holding)
 
 
-def test_one_run_says_nothing_of_most_nor_of_a_mean():
-    assert majority([True], 0.95).verdict == UNDECIDED
-    assert mean_in_range([0.12], 0.1, 0.14, 0.95).verdict == UNDECIDED
-    assert prediction([0.5], 0.5, 0.95).verdict == UNDECIDED
+@pytest.mark.parametrize(
+    ("holding", "runs", "verdict"),
+    [
+        *((5, 5, UNDECIDED), (0, 5, UNDECIDED), (1, 1, UNDECIDED)),  # 2 / 2^5 is more than 0.05
+        *((6, 6, SUPPORTED), (5, 6, UNDECIDED), (0, 6, NOT_SUPPORTED)),
+        *((15, 20, SUPPORTED), (14, 20, UNDECIDED), (6, 20, UNDECIDED), (5, 20, NOT_SUPPORTED)),
+    ],
+)
+def test_majority(holding, runs, verdict):
+    outcome = majority(of(holding, runs), 0.95)
+    assert outcome.verdict == verdict
+    assert outcome.evidence.startswith(f"{holding} of {runs} runs, share 0.")
+    assert (outcome.p <= 0.05) == (verdict != UNDECIDED)
+
+
+def test_the_power_of_a_share_is_computed():
+    """At the share that it names, the number that decides is found in four cases of five."""
+    assert majority(of(3, 5), 0.95).power == NOTHING
+    assert majority(of(3, 6), 0.95).power == "decides from 6 of 6 runs on, sees a share above 0.96"
+    assert binom.sf(5, 6, 0.96) == pytest.approx(0.8, abs=0.02)
+    assert majority(of(3, 20), 0.95).power == "decides from 15 of 20 runs on, sees a share above 0.80"
+    assert binom.sf(14, 20, 0.80) == pytest.approx(0.8, abs=0.02)
+
+
+def test_one_run_is_proof_that_a_thing_can_be():
+    verdicts = [at_least_one(of(holding, runs), 0.95).verdict for holding, runs in ((1, 20), (1, 1), (0, 5), (0, 6))]
+    assert verdicts == [SUPPORTED, SUPPORTED, UNDECIDED, NOT_SUPPORTED]
 
 
 @pytest.mark.parametrize(
     ("values", "verdict"),
-    [([0.12, 0.121, 0.119], SUPPORTED), ([0.3, 0.31, 0.29], NOT_SUPPORTED), ([0.13, 0.14, 0.15], UNDECIDED)],
+    [
+        ([0.115, 0.118, 0.12, 0.12, 0.121, 0.13], SUPPORTED),
+        ([0.12] * 5, UNDECIDED),
+        ([0.12] * 5 + [0.3], UNDECIDED),  # of six all have to be in
+        ([0.12] * 18 + [0.3, 0.9], SUPPORTED),  # two of twenty have no say, however far they are
+        ([0.1] * 18 + [0.12, 0.12], NOT_SUPPORTED),
+        ([0.3] * 6, NOT_SUPPORTED),
+        ([0.12], UNDECIDED),
+    ],
 )
-def test_mean_in_range(values, verdict):
-    assert mean_in_range(values, 0.1, 0.14, 0.95).verdict == verdict
+def test_median_in_range(values, verdict):
+    outcome = median_in_range(values, 0.11, 0.13, 0.95)
+    assert outcome.verdict == verdict
+    assert (outcome.p <= 0.05) == (verdict != UNDECIDED)
 
 
-def test_mann_whitney_and_kendall_trend():
+def test_a_median_is_given_with_its_interval_and_with_what_it_can_see():
+    outcome = median_in_range([0.1, 0.2, 0.3, 0.4, 0.5, 0.9], 0, 1, 0.95)
+    assert (outcome.evidence, outcome.power) == ("median 0.35, 0.1 to 0.9", "sees a median 0.55 from an edge")
+    alone = median_in_range([inf], 0, 1, 0.95)
+    assert (alone.evidence, alone.power, alone.verdict) == ("median ∞ of 1 runs", NOTHING, UNDECIDED)
+    never = median_in_range([inf] * 6, 0, 1, 0.95)
+    assert (never.evidence, never.power, never.verdict) == ("median ∞, ∞ to ∞", NOTHING, NOT_SUPPORTED)
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        *(([0.12, 0.121, 0.119], SUPPORTED), ([0.3, 0.31, 0.29], NOT_SUPPORTED), ([0.01, 0.011, 0.012], NOT_SUPPORTED)),
+        *(([0.13, 0.14, 0.15], UNDECIDED), ([0.12], UNDECIDED)),
+    ],
+)
+@pytest.mark.parametrize("shares", [False, True])
+def test_mean_in_range(values, verdict, shares):
+    outcome = mean_in_range(values, 0.1, 0.14, 0.95, shares)
+    assert outcome.verdict == verdict
+    if len(values) > 1:
+        assert (outcome.p <= 0.05) == (verdict != UNDECIDED)
+
+
+def test_mann_whitney():
     low, high = [1.0, 2, 3, 4, 5], [6.0, 7, 8, 9, inf]
     assert mann_whitney(low, high, 0.95).verdict == SUPPORTED
     assert mann_whitney(high, low, 0.95).verdict == NOT_SUPPORTED
     assert mann_whitney(low, low, 0.95).verdict == UNDECIDED
-    assert kendall_trend([low, high], 0.95).verdict == SUPPORTED
-    assert kendall_trend([high, low], 0.95).verdict == NOT_SUPPORTED
-    assert kendall_trend([low], 0.95).verdict == UNDECIDED
+    assert mann_whitney([1.0], [2.0], 0.95).verdict == UNDECIDED
+
+
+def test_mann_whitney_is_two_sided():
+    """The LSTM's spreads at lengths 5 and 10 in version 1.0: 7 of 252 ways to divide ten values are as far out to one
+    side, and as many to the other."""
+    outcome = mann_whitney([1.0, 2, 3, 4, 8], [5.0, 6, 7, 9, 10], 0.95)
+    assert outcome.p == pytest.approx(2 * 7 / 252)
+    assert outcome.verdict == UNDECIDED
 
 
 def test_mann_whitney_is_exact_with_ties_too():
     """One way of 252 to divide ten values has all the small ones in the first five; of six values one of 20."""
-    assert "p = 0.004" in mann_whitney([5.0] * 5, [inf] * 5, 0.95).evidence
-    assert mann_whitney([1.0] * 3, [2.0] * 3, 0.95).verdict == UNDECIDED  # p = 0.05 is not below 0.05
-    assert mann_whitney([1.0], [2.0], 0.95).verdict == UNDECIDED
+    assert mann_whitney([5.0] * 5, [inf] * 5, 0.95).p == pytest.approx(2 / 252)
+    assert mann_whitney([1.0] * 3, [2.0] * 3, 0.95).verdict == UNDECIDED  # p = 0.1
+    assert mann_whitney([1.0] * 3, [2.0] * 3, 0.9).verdict == SUPPORTED
+    assert mann_whitney([5.0] * 6, [inf] * 20, 0.95).verdict == SUPPORTED  # of unequal numbers, by random ways
 
 
-def test_prediction_is_students_interval():
-    values = [0.8, 0.9, 1.0]
-    half = 4.302653 * 0.1 * (4 / 3) ** 0.5
-    for distance, verdict in ((0.99, SUPPORTED), (1.01, NOT_SUPPORTED)):
-        assert prediction(values, 0.9 - distance * half, 0.95).verdict == verdict
+def test_the_power_of_mann_whitneys_test_is_computed():
+    assert mann_whitney([1.0] * 3, [2.0] * 3, 0.95).power == NOTHING  # even all apart have p = 0.1
+    by_runs = [mann_whitney([1.0] * few, [2.0] * many, 0.95).power for few, many in ((5, 5), (6, 20), (20, 20))]
+    seen = [float(phrase.split()[4]) for phrase in by_runs]
+    assert seen[0] > seen[1] > seen[2]
+    assert by_runs[1] == "sees a difference of 1.5 standard deviations"
+    assert seen[2] == pytest.approx(0.93, abs=0.1)  # Student's test of 20 and 20 sees 0.91
+
+
+def test_trend():
+    low, high = [1.0, 2, 3, 4, 5], [6.0, 7, 8, 9, inf]
+    assert trend([low, high], 0.95).verdict == SUPPORTED
+    assert trend([high, low], 0.95).verdict == NOT_SUPPORTED
+    assert trend([low], 0.95).verdict == UNDECIDED
+    assert trend([low, low], 0.95).verdict == UNDECIDED
+
+
+def test_a_trend_has_the_p_value_of_all_orders():
+    """Of the 120 orders of five values two are without a turn; of twice five 2 / 252 have all small ones first."""
+    assert trend([[1], [2], [3], [4], [5]], 0.95).p == pytest.approx(2 / 120)
+    assert trend([[1.0, 2, 3, 4, 5], [6.0, 7, 8, 9, inf]], 0.95).p == pytest.approx(2 / 252, abs=0.004)
+    assert "tau 1.00" in trend([[1], [2], [3], [4], [5]], 0.95).evidence
+
+
+@pytest.mark.parametrize(
+    ("runs", "published", "verdict"),
+    [
+        *((20, 0.5, SUPPORTED), (20, 1.5, UNDECIDED), (38, 1.5, UNDECIDED), (39, 1.5, NOT_SUPPORTED)),
+        *((39, -0.5, NOT_SUPPORTED), (5, 0.5, UNDECIDED), (6, 0.5, SUPPORTED), (1, 0.5, UNDECIDED)),
+    ],
+)
+def test_a_published_value_is_judged_by_its_rank(runs, published, verdict):
+    outcome = one_of_ours(np.linspace(0, 1, runs).tolist(), published, 0.95)
+    assert outcome.verdict == verdict
+    assert outcome.power == "could say no from 39 runs on"
+    if not 0 <= published <= 1:
+        assert outcome.p == pytest.approx(2 / (runs + 1))
+
+
+def test_a_published_test_has_the_error_of_its_sequences():
+    """Models that are right in 0.9 of cases have 0.95 or more in a test of 20 sequences now and then (chance 0.39)."""
+    ours = [0.9] * 20
+    assert one_of_ours(ours, 0.95, 0.95).verdict == UNDECIDED
+    tested = one_of_ours(ours, 0.95, 0.95, trials=20)
+    assert tested.verdict == SUPPORTED
+    assert tested.p == pytest.approx(2 * (1 + 20 * binom.sf(18, 20, 0.9)) / 21)
+    assert "of 20 such tests 7.83 would be as far out" in tested.evidence
+    assert one_of_ours(ours, 0.2, 0.95, trials=20).verdict == UNDECIDED
+    assert one_of_ours([1.0] * 6, 1.0, 0.95, trials=128).verdict == SUPPORTED
+    assert one_of_ours([0.9] * 39, 0.2, 0.95, trials=20).verdict == NOT_SUPPORTED
+
+
+def test_where_nothing_holds_a_test_errs_as_rarely_as_it_says():
+    """Two sets of runs, a half of what holds, and a median just on an edge: 300 cases of chance alone each."""
+    rng = np.random.default_rng(1)
+    wrong = {
+        "shares": lambda: majority(rng.integers(2, size=20).tolist(), 0.95),
+        "medians": lambda: median_in_range(rng.exponential(size=20).tolist(), np.log(2), inf, 0.95),
+        "sets": lambda: mann_whitney(rng.exponential(size=6).tolist(), rng.exponential(size=20).tolist(), 0.95),
+    }
+    for name, case in wrong.items():
+        share = np.mean([case().verdict != UNDECIDED for _ in range(300)])
+        assert share < 0.08, name  # 0.05, and three times the error of 300 cases at the tests' own 0.04

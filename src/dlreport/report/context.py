@@ -12,12 +12,14 @@ from dlreport.config import Params
 from dlreport.gan.claims import FILE as GAN_CLAIMS
 from dlreport.gan.claims import loss_course
 from dlreport.gan.thresholds import CLOSE_SHARE
+from dlreport.io import read_yaml
 from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
 from dlreport.sequence.curves import course, first_over_last, memory_column
 from dlreport.sequence.models import model_class
 from dlreport.sequence.thresholds import CONVERGED, SATURATED
 from dlreport.statistics.claims import Claims, counts
 
+FROZEN = SEQUENCE_CLAIMS.with_name("frozen.yaml")
 CLASSES = 10  # digits
 # sections of params.yaml: those that can change a number
 SHOWN = {"seed", "precision", "sequence", "longer", "gradients", "ablation", "gan", "classifier", "quality"}
@@ -50,7 +52,7 @@ def _ablation_means(table: pd.DataFrame) -> dict[str, dict[int, dict[str, float]
 def _at_the_ends(table: pd.DataFrame) -> list[dict[str, Any]]:
     """By model and length, after training: the gradient at the first step over that at the last (the replicates'
     median; also of the median sequence), saturation, and what the model can do with its gates held."""
-    shown = ["saturated_tanh", "saturated_gates", "frozen_gates_accuracy"]
+    shown = ["saturated_tanh", "saturated_gates", "held_accuracy"]
     rows = []
     for (model, length), found in table[table["when"] == "end"].groupby(["model", "length"], sort=False):
         shares = [median(first_over_last(found, column)) for column in (memory_column(found), "gradient_median")]
@@ -96,6 +98,7 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "said": defaultdict(list, claims.groupby("section")["sentence"].agg(list).to_dict()),
         "claimed": of_sequences.each("published") | Claims(GAN_CLAIMS).each("published"),
         "claim_of_length": {length: claim for claim, found in of_sequences.each("lengths").items() for length in found},
+        "frozen": read_yaml(FROZEN)["commit"],
         # thresholds
         "converged": CONVERGED,
         "saturated": SATURATED,

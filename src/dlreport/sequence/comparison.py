@@ -2,32 +2,32 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from dlreport.statistics.intervals import student, wilson
+from dlreport.statistics.intervals import exact, of_median
 
 Replicates = dict[tuple[str, int], pd.DataFrame]
 
 
 def comparison_table(tasks: Replicates, published: dict[str, Any], confidence: float) -> pd.DataFrame:
-    """A row per task: means over its replicates with intervals, and the published figures, empty where there are none.
+    """A row per task: medians over its replicates with intervals, and the published figures where there are any.
 
     `tasks` maps (model, length) to a row per replicate: train_accuracy_mean, test_accuracy, test_accuracy_report_batch,
-    test_sequences, solved; `published` is the sequence section of published.yaml. The intervals, `_low` and `_high`,
-    are of the mean over replicates; of a single one there is Wilson's for the test, for the draw of its sequences.
+    test_sequences, solved; `published` is the sequence section of published.yaml. `solved` is the share of the
+    replicates. The intervals, `_low` and `_high`, are of the median over replicates, by `of_median`: empty where there
+    are too few. Of a single one there is the exact interval of the test, for the draw of its sequences.
     """
     train, test = published["mean_accuracy_steps_40000_50000"], published["test_accuracy"]
     rows = []
     for (model, length), found in tasks.items():
         row = {"model": model, "length": length, "replicates": len(found), "solved": found["solved"].mean()}
-        row["test_accuracy_report_batch"] = found["test_accuracy_report_batch"].mean()
+        row["test_accuracy_report_batch"] = found["test_accuracy_report_batch"].median()
         for name in ("train_accuracy_mean", "test_accuracy"):
-            row[name] = found[name].mean()
-            row[f"{name}_low"], row[f"{name}_high"] = np.clip(student(found[name].tolist(), confidence), 0, 1).tolist()
+            row[name] = found[name].median()
+            row[f"{name}_low"], row[f"{name}_high"] = of_median(found[name].tolist(), confidence)
         if len(found) == 1:
-            trials = found["test_sequences"].iloc[0]
-            interval = wilson(row["test_accuracy"] * trials, trials, confidence)
+            trials = int(found["test_sequences"].iloc[0])
+            interval = exact(round(row["test_accuracy"] * trials), trials, confidence)
             row["test_accuracy_low"], row["test_accuracy_high"] = interval
         row["published_train_accuracy_mean"] = train.get(model, {}).get(length)
         row["published_test_accuracy"] = test.get(model, {}).get(length)

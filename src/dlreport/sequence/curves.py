@@ -4,7 +4,7 @@ A curve has a row per replicate and window of steps: replicate, step, loss_mean,
 A table of gradients has a row per replicate and time step t.
 """
 
-from math import inf
+from math import inf, log10, sqrt
 from statistics import mean, median_high
 
 import numpy as np
@@ -50,6 +50,15 @@ def window_spread(curve: pd.DataFrame, average_from: int) -> list[float]:
     on."""
     late = curve[curve["step"] >= average_from]
     return [float(one["accuracy_mean"].std(ddof=0)) for one in _by_replicate(late)]
+
+
+def excess_spread(curve: pd.DataFrame, average_from: int, batch_size: int) -> list[float]:
+    """How much of `window_spread` is more than the draw of the batches: of each replicate the root of the windows'
+    variance less that of a binomial share, p (1 - p) / sequences, of a window with accuracy p; 0 if nothing is left."""
+    spreads, window = window_spread(curve, average_from), curve["step"].iloc[0] + 1  # steps of the first, a full one
+    late = _by_replicate(curve[curve["step"] >= average_from])
+    drawn = [float((one["accuracy_mean"] * (1 - one["accuracy_mean"])).mean()) / (batch_size * window) for one in late]
+    return [sqrt(max(0.0, spread**2 - noise)) for spread, noise in zip(spreads, drawn, strict=True)]
 
 
 def _late_halves(curve: pd.DataFrame, column: str, average_from: int) -> list[tuple[float, float]]:
@@ -110,3 +119,8 @@ def first_over_last(gradients: pd.DataFrame, column: str) -> list[float]:
     """Of each replicate of one model a gradient at the first time step over that at the last."""
     by_step = gradients.pivot(index="replicate", columns="t", values=column)
     return (by_step.iloc[:, 0] / by_step.iloc[:, -1]).tolist()
+
+
+def distance_from_one(ratios: list[float]) -> list[float]:
+    """How far each ratio is from 1, in powers of ten, whether above or below; infinite for 0."""
+    return [abs(log10(ratio)) if ratio > 0 else inf for ratio in ratios]

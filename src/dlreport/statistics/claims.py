@@ -4,7 +4,7 @@ Tables and prose take verdict and sentence from here.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,30 +62,56 @@ class Claims:
         return Statement(claim, **said, outcome=outcome)
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values of several tests, each as large as one of all may be: the least times their number, the next times
+    one less, and so on, none below the one before (Holm, 1979, Scandinavian Journal of Statistics 6)."""
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, p_values[index] * (len(p_values) - rank)))
+        corrected[index] = largest
+    return corrected
+
+
 def table(statements: Iterable[Statement]) -> pd.DataFrame:
-    """A row per statement; those of ours, whose claim is empty, last."""
+    """A row per statement; those of ours, whose claim is empty, last. `p_corrected` and `corrected`, the verdict by it,
+    are by Holm's correction within the claim."""
     rows = [
         {
             "claim": None if one.claim == OURS else one.claim,
             **{key: getattr(one, key) for key in ("statement", "test", "why")},
-            **{key: getattr(one.outcome, key) for key in ("level", "verdict", "evidence")},
+            **{key: getattr(one.outcome, key) for key in ("level", "power", "evidence", "p", "verdict")},
             "section": one.section,
             "sentence": one.sentence(one.outcome.verdict),
         }
         for one in statements
     ]
-    return pd.DataFrame(rows).astype({"claim": "Int64"}).sort_values("claim", kind="stable")
+    found = pd.DataFrame(rows).astype({"claim": "Int64", "level": float, "p": float})
+    families = found["p"].dropna().groupby(found["claim"], dropna=False)
+    found.insert(found.columns.get_loc("p") + 1, "p_corrected", families.transform(lambda p: holm(p.tolist())))
+    # a verdict is lost if a small p had decided it, which is small no more
+    limit = 1 - found["level"] + 1e-12
+    lost = (found["p"] <= limit) & (found["p_corrected"] > limit)
+    corrected = found["verdict"].mask(lost, UNDECIDED)
+    found.insert(found.columns.get_loc("verdict") + 1, "corrected", corrected)
+    return found.sort_values("claim", kind="stable")
 
 
 def counts(statements: pd.DataFrame) -> dict[str, int | dict[str, int]]:
-    """How many of the published statements have each verdict: of all, and by claim; and of ours."""
+    """How many of the published statements have each verdict: of all, and by claim; how many verdicts Holm's correction
+    leaves undecided; and the verdicts of ours."""
 
     def by_verdict(rows: pd.DataFrame) -> dict[str, int]:
         return {verdict.replace(" ", "_"): int((rows["verdict"] == verdict).sum()) for verdict in VERDICTS}
 
     published = statements[statements["claim"].notna()]
     claims = {f"claim_{claim}": by_verdict(rows) for claim, rows in published.groupby("claim")}
-    return {**by_verdict(published), **claims, OURS: by_verdict(statements[statements["claim"].isna()])}
+    lost = int((published["verdict"] != published["corrected"]).sum())
+    return {
+        **by_verdict(published),
+        "lost_by_correction": lost,
+        **claims,
+        OURS: by_verdict(statements[statements["claim"].isna()]),
+    }
 
 
 def means_of_fifths(values: pd.Series | pd.DataFrame) -> pd.Series | pd.DataFrame:

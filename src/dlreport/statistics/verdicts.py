@@ -1,25 +1,36 @@
-"""Tests whose outcome is a verdict: supported, not supported or undecided.
+"""Tests whose outcome is a verdict: supported, not supported or undecided. docs/statistics.md says why these.
 
-majority        Something holds for a run or not. Supported if Wilson's interval of its share of the runs lies above a
-                half, not supported if below: by fewer than four runs that is never the case.
-mean_in_range   The mean over runs lies in a range. Supported if its Student's t interval does, not supported if that
-                interval lies outside; of a single run there is none.
-mann_whitney    One set of runs has smaller values than another: Mann and Whitney's test, one-sided, exact by trying
-                every way to divide the values (a sample of 100,000 where there are more). Supported, or the other way
-                round not supported, at p < 1 - confidence.
-kendall_trend   Values grow from group to group: Kendall's tau, the same way, with its p-value for many values.
-prediction      A published value could be one more run of ours: Student's t interval of prediction.
+majority        Something holds for a run or not. Supported if the exact interval of its share of all runs lies above a
+                half, not supported if below. Fewer than six runs decide nothing.
+at_least_one    Something can happen. One run in which it does is proof; not supported as by `majority` if none does.
+median_in_range The runs' median lies in a range. Supported if its exact interval does, not supported if that lies
+                outside. Fewer than six runs decide nothing.
+mean_in_range   The same of the mean, by Student's t: for three to five runs whose numbers are near to normal.
+mann_whitney    One set of runs has smaller values than another: Mann and Whitney's test by trying every way to divide
+                the values, or 20,000 random ways where they tie and there are more.
+trend           Values grow from group to group: Kendall's pairs, with 10,000 random orders of the values.
+one_of_ours     A published value could be one more run of ours, by its rank among them.
 single_run      What one run decides by itself.
+
+All p-values are two-sided: a verdict at 95 % errs in one case of twenty, whichever way. Each outcome says what so many
+runs could have seen: for a comparison, what would be found in four cases of five.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isnan
-from statistics import mean
+from functools import cache
+from math import ceil, inf, isfinite, isnan
+from statistics import mean, median_high
 
-from dlreport.statistics.intervals import student, wilson
+import numpy as np
+
+from dlreport.statistics.intervals import exact, of_median, student, student_of_share
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
+SEEN = 0.8  # how often a test is to find what it is said to see
+NOTHING = "decides nothing with so few runs"
+
+# scipy is imported where it is used, as its import takes a second.
 
 
 @dataclass(frozen=True)
@@ -27,76 +38,203 @@ class Outcome:
     verdict: str
     evidence: str
     level: float | None = None  # of the test's confidence; None where one run decides
+    p: float | None = None  # two-sided; where there is one, at most 1 - level decides
+    power: str = "not known from one run"  # what so many runs could have seen
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}"
+    if value == inf:
+        return "∞"  # of steps: never
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
-def _decide(low: float, high: float, at_least: float, at_most: float) -> str:
-    """Where the interval from low to high lies, against the range."""
-    if isnan(low):
-        return UNDECIDED
-    if at_least <= low and high <= at_most:
-        return SUPPORTED
-    return NOT_SUPPORTED if high < at_least or low > at_most else UNDECIDED
+def _small(p: float, confidence: float) -> bool:
+    return p <= 1 - confidence + 1e-12  # 1 - 0.95 is not quite 0.05
 
 
-def _one_sided(p: float, reverse: float, confidence: float) -> str:
-    """By the p-values of a one-sided test, and of the same the other way round."""
-    limit = 1 - confidence - 1e-12  # 1 - 0.95 is a little over 0.05
-    if p < limit:
-        return SUPPORTED
-    return NOT_SUPPORTED if reverse < limit else UNDECIDED
+def _sign_p(successes: int, trials: int) -> float:
+    """Two-sided p-value of a share that is a half: at most 0.05 just where the exact 95 % interval is beside a half."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(successes, trials).pvalue)
+
+
+@cache
+def _fewest(trials: int, confidence: float) -> int | None:
+    """The least number of so many runs that is a majority, None if even all are too few."""
+    enough = (k for k in range(trials // 2 + 1, trials + 1) if _small(_sign_p(k, trials), confidence))
+    return next(enough, None)
 
 
 def majority(holds: Sequence[bool], confidence: float) -> Outcome:
-    low, high = wilson(sum(holds), len(holds), confidence)
-    return Outcome(_decide(low, high, 0.5, inf), f"{sum(holds)} of {len(holds)} runs", confidence)
+    count, trials = sum(map(bool, holds)), len(holds)
+    p = _sign_p(count, trials)
+    verdict = UNDECIDED
+    if _small(p, confidence):
+        verdict = SUPPORTED if count > trials / 2 else NOT_SUPPORTED
+    low, high = exact(count, trials, confidence)
+    evidence = f"{count} of {trials} runs, share {low:.2f} to {high:.2f}"
+    return Outcome(verdict, evidence, confidence, p, _power_of_shares(trials, confidence))
 
 
-def mean_in_range(values: Sequence[float], at_least: float, at_most: float, confidence: float) -> Outcome:
-    low, high = student(values, confidence)
-    interval = "one run" if isnan(low) else f"{_number(low)} to {_number(high)}"
-    return Outcome(_decide(low, high, at_least, at_most), f"{_number(mean(values))} ({interval})", confidence)
+def _power_of_shares(trials: int, confidence: float) -> str:
+    from scipy.stats import beta
+
+    if (fewest := _fewest(trials, confidence)) is None:
+        return NOTHING
+    share = beta.ppf(SEEN, fewest, trials - fewest + 1)  # at which so many or more are found in SEEN of cases
+    return f"decides from {fewest} of {trials} runs on, sees a share above {share:.2f}"
+
+
+def at_least_one(holds: Sequence[bool], confidence: float) -> Outcome:
+    """A verdict that one run proves has no p-value."""
+    found = majority(holds, confidence)
+    if any(holds):
+        return Outcome(SUPPORTED, found.evidence, confidence, power="one run is proof")
+    return found
+
+
+def median_in_range(values: Sequence[float], at_least: float, at_most: float, confidence: float) -> Outcome:
+    """The median is above an edge if that many values are that they are a majority."""
+
+    def p_value(inside: Sequence[bool]) -> float:
+        """Of more runs than chance gives; 1 if it is not even the half."""
+        return _sign_p(sum(inside), len(inside)) if sum(inside) > len(inside) / 2 else 1.0
+
+    within = max(p_value([value >= at_least for value in values]), p_value([value <= at_most for value in values]))
+    beside = min(p_value([value < at_least for value in values]), p_value([value > at_most for value in values]))
+    verdict = SUPPORTED if _small(within, confidence) else NOT_SUPPORTED if _small(beside, confidence) else UNDECIDED
+    middle, (low, high) = float(np.median(values)), of_median(values, confidence)
+    evidence, power = f"median {_number(middle)} of {len(values)} runs", NOTHING
+    if not isnan(low):
+        evidence = f"median {_number(middle)}, {_number(low)} to {_number(high)}"
+    if isfinite(high):
+        power = f"sees a median {max(middle - low, high - middle):.2g} from an edge"
+    return Outcome(verdict, evidence, confidence, min(within, beside), power)
+
+
+def mean_in_range(
+    values: Sequence[float], at_least: float, at_most: float, confidence: float, shares: bool = False
+) -> Outcome:
+    """`shares`: of values between 0 and 1, on the log-odds."""
+    low, high = (student_of_share if shares else student)(values, confidence)
+    verdict = NOT_SUPPORTED if high < at_least or low > at_most else UNDECIDED
+    if at_least <= low and high <= at_most:
+        verdict = SUPPORTED
+    interval = f"{len(values)} of them alike" if len(values) > 1 else "one run"
+    power = NOTHING
+    if not isnan(low):
+        interval = f"{_number(low)} to {_number(high)}"
+        power = f"sees a mean {max(mean(values) - low, high - mean(values)):.2g} from an edge"
+    evidence = f"{_number(mean(values))} ({interval})"
+    return Outcome(verdict, evidence, confidence, _student_p(values, at_least, at_most, shares), power)
+
+
+def _student_p(values: Sequence[float], at_least: float, at_most: float, shares: bool) -> float | None:
+    """Of the range's edge that is harder to tell from the mean: at most 0.05 just where the 95 % interval is all on one
+    side of that edge."""
+    from scipy.special import logit
+    from scipy.stats import ttest_1samp
+
+    edges = [edge for edge in (at_least, at_most) if isfinite(edge) and (not shares or 0 < edge < 1)]
+    if len(set(values)) < 2 or not edges:
+        return None
+    turned = logit if shares else np.asarray
+    return max(float(ttest_1samp(turned(values), turned(edge)).pvalue) for edge in edges)
 
 
 def mann_whitney(smaller: Sequence[float], larger: Sequence[float], confidence: float) -> Outcome:
     """A value of infinity, as of a step that was never reached, is the largest."""
-    from scipy.stats import PermutationMethod, mannwhitneyu  # here, as its import takes a second
+    from scipy.stats import PermutationMethod, mannwhitneyu
 
-    def p_value(alternative: str) -> float:
-        # not by scipy's choice: with ties, as of steps, it takes the test for many values
-        exact = PermutationMethod(n_resamples=100_000, rng=0)
-        return float(mannwhitneyu(smaller, larger, alternative=alternative, method=exact).pvalue)
-
-    medians = [_number(sorted(values)[len(values) // 2]) for values in (smaller, larger)]
+    medians = " and ".join(_number(median_high(values)) for values in (smaller, larger))
     if min(len(smaller), len(larger)) < 2:
-        return Outcome(UNDECIDED, f"{' and '.join(medians)}, one run", confidence)
-    p, reverse = p_value("less"), p_value("greater")
-    return Outcome(_one_sided(p, reverse, confidence), f"medians {' and '.join(medians)}, p = {p:.2g}", confidence)
+        return Outcome(UNDECIDED, f"medians {medians}, one run", confidence, power=NOTHING)
+    together = [*smaller, *larger]
+    # with ties scipy's own choice is the test for many values
+    ties = len(set(together)) < len(together)
+    method = PermutationMethod(n_resamples=20_000, rng=0) if ties else "exact"
+    statistic, p = mannwhitneyu(smaller, larger, method=method)
+    verdict = UNDECIDED
+    if _small(p, confidence):
+        verdict = SUPPORTED if statistic < len(smaller) * len(larger) / 2 else NOT_SUPPORTED
+    sees = _difference_seen(len(smaller), len(larger), confidence)
+    power = NOTHING if sees is None else f"sees a difference of {sees:.1f} standard deviations"
+    return Outcome(verdict, f"medians {medians}, p = {p:.2g}", confidence, float(p), power)
 
 
-def kendall_trend(groups: Sequence[Sequence[float]], confidence: float) -> Outcome:
-    from scipy.stats import kendalltau
+@cache
+def _difference_seen(few: int, many: int, confidence: float) -> float | None:
+    """Of two sets of normal values, in standard deviations, what the test finds in SEEN of 2,000 random cases; None if
+    it can find nothing."""
+    from scipy.stats import mannwhitneyu
 
-    order = [index for index, group in enumerate(groups) for _ in group]
+    def p_values(difference: float, cases: int) -> np.ndarray:
+        rng = np.random.default_rng(0)
+        first, second = rng.normal(size=(cases, few)), rng.normal(size=(cases, many)) + difference
+        return mannwhitneyu(first, second, axis=1, method="exact").pvalue
+
+    if not _small(p_values(100, 1)[0], confidence):
+        return None
+    differences = np.arange(1, 100) / 10
+    return next((d for d in differences if (p_values(d, 2_000) <= 1 - confidence + 1e-12).mean() >= SEEN), None)
+
+
+def trend(groups: Sequence[Sequence[float]], confidence: float) -> Outcome:
+    """A value of infinity is the largest."""
+    from scipy.stats import kendalltau, permutation_test, rankdata
+
+    order = np.array([index for index, group in enumerate(groups) for _ in group])
     values = [value for group in groups for value in group]
     if len(groups) < 2 or len(values) < 3 or len(set(values)) < 2:
-        return Outcome(UNDECIDED, "too few values, or none that differ", confidence)
-    tau, p = kendalltau(order, values, alternative="greater")
-    reverse = kendalltau(order, values, alternative="less").pvalue
-    evidence = f"means {', '.join(_number(mean(group)) for group in groups)}; tau {tau:.2f}, p = {p:.2g}"
-    return Outcome(_one_sided(p, reverse, confidence), evidence, confidence)
+        return Outcome(UNDECIDED, "too few values, or none that differ", confidence, power=NOTHING)
+    later = np.sign(order - order[:, None])
+
+    def pairs(ranks: np.ndarray, axis: int) -> np.ndarray:
+        """Pairs in order less pairs out of it, for each row of ranks; tau is this over a constant."""
+        return (later * np.sign(ranks[..., None, :] - ranks[..., :, None])).sum((-2, -1))
+
+    options = {"permutation_type": "pairings", "vectorized": True, "n_resamples": 10_000, "batch": 1_000}
+    found = permutation_test((rankdata(values),), pairs, **options, axis=-1, rng=0)
+    tau, p = float(kendalltau(order, values).statistic), float(found.pvalue)
+    verdict = UNDECIDED
+    if _small(p, confidence):
+        verdict = SUPPORTED if tau > 0 else NOT_SUPPORTED
+    least = np.quantile(np.abs(found.null_distribution), confidence) * abs(tau / found.statistic) if tau else inf
+    medians = ", ".join(_number(median_high(group)) for group in groups)
+    evidence = f"medians {medians}; tau {tau:.2f}, p = {p:.2g}"
+    power = NOTHING if least >= 1 else f"decides from a tau of {least:.2f} on"
+    return Outcome(verdict, evidence, confidence, p, power)
 
 
-def prediction(values: Sequence[float], published: float, confidence: float) -> Outcome:
-    low, high = student(values, confidence, of_another=True)
-    if isnan(low):
-        return Outcome(UNDECIDED, f"{_number(values[0])}, one run; published {_number(published)}", confidence)
-    inside = low <= published <= high
-    evidence = f"{_number(low)} to {_number(high)}; published {_number(published)}"
-    return Outcome(SUPPORTED if inside else NOT_SUPPORTED, evidence, confidence)
+def one_of_ours(values: Sequence[float], published: float, confidence: float, trials: int | None = None) -> Outcome:
+    """Whether a published value could be one more of ours, by its rank.
+
+    The published run and our n are alike if each of the n + 1 ranks is equally probable, so p = 2 rank / (n + 1), the
+    rank counted from the nearer end. Supported if at least one run of ours is as far out on either side, not supported
+    if p is small, which takes 39 runs at 95 %; else undecided. Fewer than six runs decide nothing.
+
+    `trials`: the published value is of that many sequences, and has their error. Then not our runs are counted but
+    their chances, summed: for each the chance that Binomial(trials, its accuracy) is as far out as the published count.
+    """
+    from scipy.stats import binom
+
+    runs, ours = len(values), np.asarray(values)
+    if trials is None:
+        sides = [(ours <= published).sum(), (ours >= published).sum()]
+    else:
+        count = round(published * trials)
+        sides = [binom.cdf(count, trials, ours).sum(), binom.sf(count - 1, trials, ours).sum()]
+    nearer = float(min(sides))
+    p = min(1.0, 2 * (1 + nearer) / (runs + 1))
+    verdict = UNDECIDED
+    if _fewest(runs, confidence) is not None:
+        verdict = NOT_SUPPORTED if _small(p, confidence) else SUPPORTED if nearer >= 1 - 1e-9 else UNDECIDED
+    evidence = f"{_number(min(values))} to {_number(max(values))} in {runs} runs; published {_number(published)}"
+    if trials:
+        evidence += f"; of {runs} such tests {nearer:.2f} would be as far out"
+    power = f"could say no from {ceil(2 / (1 - confidence) - 1 - 1e-9)} runs on"
+    return Outcome(verdict, evidence, confidence, p, power)
 
 
 def single_run(condition: bool, evidence: str) -> Outcome:
