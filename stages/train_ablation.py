@@ -9,10 +9,9 @@ from dlreport.sequence.task import Task
 
 def main() -> None:
     (variant, length), params = parse(__doc__, "variant"), load_params()
-    own, change = params.ablation, params.ablation.changes[variant]
+    own = params.ablation
     changes = {"replicates": own.replicates, "steps": own.steps, "average_from": own.average_from}
-    changes |= {name: getattr(change, name) for name in change.model_fields_set}
-    settings = params.sequence.model_copy(update=changes)
+    settings = own.changes[variant].applied(params.sequence.model_copy(update=changes))
     train("ablation", f"{variant}-{length}", Task("VanillaRNN", length), settings, params)
 
 
