@@ -264,6 +264,14 @@ def test_the_ablations_figure_has_the_accuracy_of_each_variant():
             assert means == pytest.approx(curves[variant, length]["accuracy_mean"].tolist())
 
 
+def test_no_two_variants_of_the_ablation_look_alike():
+    variants = [f"variant_{k}" for k in range(14)]
+    (axes,) = figures.ablation({(variant, 10): runs(0.5) for variant in variants}).axes
+    looks = {line.get_label(): (to_hex(line.get_color()), line.get_linestyle()) for line in axes.get_lines()}
+    assert [*looks] == [variant.replace("_", " ") for variant in variants]
+    assert len(set(looks.values())) == 14
+
+
 def test_models_have_colours_of_their_own():
     assert colours(MODELS).keys() == MODELS.keys()
     assert len({to_hex(colour) for colour in colours(MODELS).values()}) == len(MODELS)

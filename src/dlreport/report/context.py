@@ -83,15 +83,15 @@ def _read(table: pd.DataFrame) -> dict[tuple[str, int], dict[str, list[float]]]:
 
 
 def _by_digit(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """By model and length the accuracy of the answers, and that by first digit; means over replicates."""
-    keys = ["model", "length", "digit"]
-    of_digit = table.groupby(keys, sort=False)["sequences"].sum()
-    right = table[table["digit"] == table["answer"]].groupby(keys, sort=False)["sequences"].sum()
-    return [
-        {"model": model, "length": length, "accuracy": group.sum() / of_digit[model, length].sum()}
-        | {"digits": (group / of_digit[model, length]).droplevel([0, 1]).tolist()}
-        for (model, length), group in right.groupby(level=[0, 1], sort=False)
-    ]
+    """By model and length the accuracy of the answers to the test's sequences of all replicates, and that by first
+    digit."""
+    found = []
+    for (model, length), cell in table.groupby(["model", "length"], sort=False):
+        of_digit = cell.groupby("digit")["sequences"].sum()
+        right = cell[cell["digit"] == cell["answer"]].groupby("digit")["sequences"].sum()
+        digits, accuracy = (right / of_digit).tolist(), right.sum() / of_digit.sum()
+        found.append({"model": model, "length": length, "accuracy": accuracy, "digits": digits})
+    return found
 
 
 def _logged(length: int, published: dict[str, Any], curves: dict[tuple[str, int], pd.DataFrame]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The figures of Part 1, drawn by matplotlib. Every function returns a Figure; saving it is io's business."""
 
-from itertools import product
+from itertools import cycle, product
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -98,13 +98,15 @@ def _cells(table: pd.DataFrame, y_label: str, scale: str):
     return figure, cells
 
 
-def _legend(figure: Figure, size: int = 8) -> None:
+def _legend(figure: Figure, columns: int = 5) -> None:
     """One for all panels, above them."""
     labelled = {}
     for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()
         labelled |= dict(zip(labels, handles, strict=True))
-    figure.legend(labelled.values(), labelled, loc="outside upper center", ncols=min(len(labelled), 5), fontsize=size)
+    figure.legend(
+        labelled.values(), labelled, loc="outside upper center", ncols=min(len(labelled), columns), fontsize=8
+    )
 
 
 def _median_and_range(axes, cell: pd.DataFrame, x: str, name: str) -> None:
@@ -212,6 +214,11 @@ def confusion(table: pd.DataFrame, length: int, colours: dict[str, str]) -> Figu
     return figure
 
 
+# of Okabe and Ito (2008), which those who see red and green alike tell apart
+DISTINCT = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7")
+STYLES = ("-", "--", ":")
+
+
 def ablation(curves: dict[tuple[str, int], pd.DataFrame]) -> Figure:
     """Accuracy by step of the VanillaRNN's variants, a panel for each length; curves keyed by (variant, length)."""
     lengths = sorted({length for _, length in curves})
@@ -219,12 +226,11 @@ def ablation(curves: dict[tuple[str, int], pd.DataFrame]) -> Figure:
     panels = figure.subplots(1, len(lengths), squeeze=False, sharey=True)[0]
     for axes, length in zip(panels, lengths, strict=True):
         variants = [variant for variant, at in curves if at == length]
-        for index, variant in enumerate(variants):
+        for variant, (style, colour) in zip(variants, cycle(product(STYLES, DISTINCT)), strict=False):
             label = variant.replace("_", " ")
-            replicates(axes, curves[variant, length], "step", "accuracy_mean", f"C{index}", label)
+            replicates(axes, curves[variant, length], "step", "accuracy_mean", colour, label, linestyle=style)
         axes.set_ylim(-0.02, 1.02)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         grid(axes, "training step", "accuracy" if axes is panels[0] else "", f"VanillaRNN, length {length}")
-    lines, labels = panels[0].get_legend_handles_labels()
-    figure.legend(lines, labels, loc="outside upper center", ncols=len(lines), fontsize=9)
+    _legend(figure, columns=6)
     return figure
