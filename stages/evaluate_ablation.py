@@ -9,8 +9,10 @@ from dlreport.sequence.task import Task
 
 
 def main() -> None:
-    variant, length = parse(__doc__, "variant")
-    evaluate_replicates("ablation", f"{variant}-{length}", Task("VanillaRNN", length), load_params())
+    (variant, length), params = parse(__doc__, "variant"), load_params()
+    settings = params.ablation.changes[variant].applied(params.sequence)
+    changed = params.model_copy(update={"sequence": settings})
+    evaluate_replicates("ablation", f"{variant}-{length}", Task("VanillaRNN", length), changed)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Test one model at one length, trace its gradients back through time, and draw its training."""
+"""Test one model at one length, trace its gradients back through time, probe its memory, and draw its training."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pandas as pd
 from dlreport.config import load_params
 from dlreport.io import read_csv, read_tensors, write_csv, write_figure, write_metrics
 from dlreport.sequence import figures
+from dlreport.sequence.memory import confusion, probe_replicates
 from dlreport.sequence.models import colours
 from dlreport.sequence.task import Task
 from dlreport.sequence.tracing import trace_replicate
@@ -25,12 +26,15 @@ def main() -> None:
     means = {name: float(replicates[name].mean()) for name in ("train_accuracy_mean", "test_accuracy", "solved")}
     write_metrics(Path(f"metrics/sequence/{task}.json"), means)
 
-    kept = zip(read_tensors(MODELS / f"halfway/{task}.pt"), read_tensors(MODELS / f"{task}.pt"), strict=True)
-    tables = [
+    halfways, ends = read_tensors(MODELS / f"halfway/{task}.pt"), read_tensors(MODELS / f"{task}.pt")
+    traced = [
         trace_replicate(task, replicate, {"halfway": halfway, "end": end}, params)
-        for replicate, (halfway, end) in enumerate(kept)
+        for replicate, (halfway, end) in enumerate(zip(halfways, ends, strict=True))
     ]
-    write_csv(Path(f"plots/gradients/by_task/{task}.csv"), pd.concat(tables))
+    write_csv(Path(f"plots/gradients/by_task/{task}.csv"), pd.concat(traced))
+    write_csv(Path(f"plots/memory/probe/{task}.csv"), probe_replicates(task, ends, params))
+    answers = [confusion(task, replicate, end, params) for replicate, end in enumerate(ends)]
+    write_csv(Path(f"plots/memory/confusion/{task}.csv"), pd.concat(answers))
 
     curve = read_csv(Path(f"plots/sequence/curves/{task}.csv"))
     (colour,) = colours([task.model]).values()

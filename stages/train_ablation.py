@@ -10,11 +10,10 @@ from dlreport.sequence.task import Task
 
 def main() -> None:
     (variant, length), params = parse(__doc__, "variant"), load_params()
-    sequence, change = params.sequence, params.ablation.changes[variant]
-    changes = {"steps": sequence.halfway, "average_from": sequence.average_from // 2}
-    changes |= {name: getattr(change, name) for name in change.model_fields_set}
-    settings = sequence.model_copy(update=changes)
-    train("ablation", f"{variant}-{length}", Task("VanillaRNN", length), settings, params.ablation.replicates, params)
+    sequence, own = params.sequence, params.ablation
+    halved = {"steps": sequence.halfway, "average_from": sequence.average_from // 2}
+    settings = own.changes[variant].applied(sequence.model_copy(update=halved))
+    train("ablation", f"{variant}-{length}", Task("VanillaRNN", length), settings, own.replicates, params)
 
 
 if __name__ == "__main__":

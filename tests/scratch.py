@@ -53,12 +53,21 @@ DEFAULTS = {
     "gradients.sequences": 1000,
     "ablation.lengths": [10, 20],
     "ablation.replicates": 4,
-    "ablation.variants": ["clipped", "orthogonal", "identity", "adam", "orthogonal_adam", "all_changed"],
+    "ablation.variants": [
+        *("clipped", "adam", "scaled", "critical", "orthogonal_recurrent", "units_32", "units_64"),
+        *("orthogonal", "all_changed"),
+    ],
     "ablation.changes": {
         "clipped": {"clip": {"mode": "effective", "max_norm": 10.0}},
+        "adam": {"optimizer": "Adam"},
+        "scaled": {"initialisation": "scaled"},
+        "critical": {"initialisation": "critical"},
+        "orthogonal_recurrent": {"initialisation": "orthogonal_recurrent"},
+        "units_32": {"hidden_dim": 32},
+        "units_64": {"hidden_dim": 64},
+        "units_256": {"hidden_dim": 256},
         "orthogonal": {"initialisation": "orthogonal"},
         "identity": {"initialisation": "identity"},
-        "adam": {"optimizer": "Adam"},
         "orthogonal_adam": {"initialisation": "orthogonal", "optimizer": "Adam"},
         "all_changed": {
             "initialisation": "orthogonal",

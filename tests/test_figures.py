@@ -129,46 +129,128 @@ def test_the_accuracy_figure_has_ours_and_the_published_each_under_its_name():
         assert only(axes, "guessing")[1] == [0.1, 0.1]
 
 
-TRACED = {"gradient": 1.0, "gradient_cell": 2.0, "saturated_tanh": 0.3, "saturated_gates": 0.4}
+TRACED = ["gradient", "gradient_cell", *(f"{name}_{end}" for name in ("gradient", "growth") for end in figures.RANGE)]
+TRACED += ["saturated_tanh", "saturated_gates"]
 
 
 @pytest.fixture
 def traced() -> pd.DataFrame:
-    """Of two models, the first without c and gates, at two lengths, three times and two time steps; all differ."""
-    rows = []
-    for (k, model), (j, length) in product(enumerate(["VanillaRNN", "LSTM"]), enumerate((5, 10))):
-        for (i, when), t in product(enumerate(figures.WHEN), (1, 2)):
-            values = {name: value * (1 + 0.1 * k + 0.01 * j + 0.05 * i + 0.002 * t) for name, value in TRACED.items()}
+    """Of two models, the first without c and gates, two replicates at two lengths, three times and all steps; every
+    number is another."""
+    generator, rows = np.random.default_rng(1), []
+    for model, length, replicate, when in product(["VanillaRNN", "LSTM"], (5, 3), (0, 1), figures.WHEN):
+        for t in range(1, length):
+            values = dict(zip(TRACED, generator.uniform(0.1, 1, len(TRACED)), strict=True))
             if model == "VanillaRNN":
                 values["gradient_cell"] = values["saturated_gates"] = np.nan
-            rows.append({"model": model, "length": length, "replicate": 0, "when": when, "t": t, **values})
+            rows.append({"model": model, "length": length, "replicate": replicate, "when": when, "t": t, **values})
     return pd.DataFrame(rows)
 
 
-@pytest.mark.parametrize(
-    ("draw", "columns", "scale"),
-    [
-        (figures.gradients, {"h": "gradient", "c": "gradient_cell"}, "log"),
-        (figures.saturation, {"tanh": "saturated_tanh", "gates": "saturated_gates"}, "linear"),
-    ],
-    ids=["gradients", "saturation"],
-)
-def test_the_figures_by_time_step_have_each_column_under_its_name(traced, draw, columns, scale):
-    figure = draw(traced)
+def bands(axes) -> list[tuple[list[float], list[float]]]:
+    """The lower and the upper ends of each band, from the left."""
+    found = []
+    for area in axes.collections:
+        points = np.unique(area.get_paths()[0].vertices, axis=0)  # by x, then by y
+        found.append((points[::2, 1].tolist(), points[1::2, 1].tolist()))
+    return found
+
+
+def panels_of(figure, lengths=(3, 5)) -> dict[tuple[str, int], object]:
+    """By model and length, in the figure's order."""
     panels = {axes.get_title(): axes for axes in figure.axes}
-    assert [*panels] == [f"{model}, length {length}" for length in (5, 10) for model in ("VanillaRNN", "LSTM")]
-    for (model, length), cell in traced.groupby(["model", "length"]):
-        axes = panels[f"{model}, length {length}"]
-        assert axes.get_yscale() == scale
-        expected = {}
+    tasks = [(model, length) for length in lengths for model in ("VanillaRNN", "LSTM")]
+    assert [*panels] == [f"{model}, length {length}" for model, length in tasks]
+    return dict(zip(tasks, panels.values(), strict=True))
+
+
+def test_the_gradients_figure_has_the_median_sequence_and_the_range_of_sequences(traced):
+    """Of several replicates their medians; of two that is the mean."""
+    figure = figures.gradients(traced)
+    for (model, length), axes in panels_of(figure).items():
+        cell = traced[(traced["model"] == model) & (traced["length"] == length)]
+        assert axes.get_yscale() == "log"
+        for when, (low, high) in zip(figures.WHEN, bands(axes), strict=True):
+            means = cell[cell["when"] == when].groupby("t").mean(numeric_only=True)
+            ends = np.sort(means[["gradient_low", "gradient_high"]].to_numpy(), axis=1)  # made up: in any order
+            assert only(axes, when) == ([*range(1, length)], pytest.approx(means["gradient_median"].tolist()))
+            assert (low, high) == (pytest.approx(ends[:, 0].tolist()), pytest.approx(ends[:, 1].tolist()))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [*figures.WHEN]
+
+
+def test_the_growth_figure_has_the_longest_length_by_steps_back_beside_the_prediction(traced):
+    figure = figures.growth(traced, {"VanillaRNN": 3.0})
+    for (model, _), axes in panels_of(figure, [5]).items():
+        cell = traced[(traced["model"] == model) & (traced["length"] == 5)]
+        memory = "gradient_cell" if model == "LSTM" else "gradient"
+        assert axes.get_xlabel() == "time steps back from the last"
+        for when in figures.WHEN:
+            rows = cell[cell["when"] == when]
+            median = rows.groupby("t")["growth_median"].mean()
+            assert only(axes, when) == ([0, 1, 2, 3], pytest.approx(median[::-1].tolist()))
+            squares = [one[memory].to_numpy()[::-1] for _, one in rows.groupby("replicate")]
+            ratios = np.mean([values / values[0] for values in squares], axis=0)
+            assert only(axes, f"{when}, r.m.s.") == ([0, 1, 2, 3], pytest.approx(ratios.tolist()))
+        predicted = lines(axes).get("mean-field theory, r.m.s.")
+        assert predicted == ([([0, 1, 2, 3], [1, 3, 9, 27])] if model == "VanillaRNN" else None)
+
+
+def test_the_saturation_figure_has_each_column_under_its_name(traced):
+    columns = {"tanh": "saturated_tanh", "gates": "saturated_gates"}
+    figure = figures.saturation(traced)
+    for (model, length), axes in panels_of(figure).items():
+        cell = traced[(traced["model"] == model) & (traced["length"] == length)]
+        assert axes.get_yscale() == "linear"
         for when, label in product(figures.WHEN, columns):
-            values = cell.loc[cell["when"] == when, columns[label]].tolist()
-            if not np.isnan(values).any():
-                expected[f"{when}, {label}"] = [([1.0, 2.0], values)]
-        assert lines(axes) == expected
+            means = cell[cell["when"] == when].groupby("t")[columns[label]].mean()
+            if means.isna().any():
+                assert f"{when}, {label}" not in lines(axes)
+            else:
+                assert only(axes, f"{when}, {label}") == ([*range(1, length)], pytest.approx(means.tolist()))
     (legend,) = figure.legends
     labels = [f"{when}, {label}" for when, label in product(figures.WHEN, columns)]
     assert sorted(text.get_text() for text in legend.get_texts()) == sorted(labels)
+
+
+def test_the_probe_figure_has_each_model_before_and_after_training():
+    cells = [*product(["VanillaRNN", "LSTM"], (3, 5), (0, 1), ("start", "end"))]
+    rows = [
+        {"model": model, "length": length, "replicate": replicate, "when": when, "t": t}
+        | {"probe_accuracy": (k + 1) / 40 + t / 100}
+        for k, (model, length, replicate, when) in enumerate(cells)
+        for t in range(1, length)
+    ]
+    table = pd.DataFrame(rows)
+    figure = figures.probe(table, {"VanillaRNN": "#123456", "LSTM": "#654321"})
+    assert [axes.get_title() for axes in figure.axes] == ["length 3", "length 5"]
+    for axes, length in zip(figure.axes, (3, 5), strict=True):
+        assert only(axes, "guessing")[1] == [0.1, 0.1]
+        for model, when in product(["VanillaRNN", "LSTM"], ("start", "end")):
+            found = table[(table["model"] == model) & (table["length"] == length) & (table["when"] == when)]
+            means = found.groupby("t")["probe_accuracy"].mean().tolist()
+            assert only(axes, f"{model}, {when}") == ([*range(1, length)], pytest.approx(means))
+            assert colour_of(axes, f"{model}, {when}") == {"VanillaRNN": "#123456", "LSTM": "#654321"}[model]
+
+
+def test_the_confusion_figure_has_the_shares_of_answers_by_first_digit():
+    """Two replicates; a model's rows are not all of the same number, and no two digits are answered alike."""
+    rows = [
+        {"model": model, "length": length, "replicate": replicate, "digit": digit, "answer": answer}
+        | {"sequences": 1 + (answer == digit) * (digit + replicate) * 3 * length + (model == "LSTM") * answer}
+        for model, length, replicate in product(["VanillaRNN", "LSTM"], (3, 5), (0, 1))
+        for digit, answer in product(range(10), repeat=2)
+    ]
+    table = pd.DataFrame(rows)
+    figure = figures.confusion(table, 5, {"VanillaRNN": "#123456", "LSTM": "#654321"})
+    *panels, right, _ = figure.axes
+    for axes, model in zip(panels, ["VanillaRNN", "LSTM"], strict=True):
+        assert axes.get_title() == f"{model}, length 5"
+        assert (axes.get_ylabel(), axes.get_xlabel()) == ("first digit", "answer")
+        found = table[(table["model"] == model) & (table["length"] == 5)]["sequences"].to_numpy().reshape(2, 10, 10)
+        shares = (found / found.sum(2, keepdims=True)).mean(0)
+        (image,) = axes.get_images()
+        assert np.asarray(image.get_array()) == pytest.approx(shares)
+        assert only(right, model) == ([*range(10)], pytest.approx(np.diag(shares).tolist()))
 
 
 def test_the_ablations_figure_has_the_accuracy_of_each_variant():
@@ -180,6 +262,14 @@ def test_the_ablations_figure_has_the_accuracy_of_each_variant():
             steps, means = only(axes, variant.replace("_", " "))
             assert steps == STEPS.tolist()
             assert means == pytest.approx(curves[variant, length]["accuracy_mean"].tolist())
+
+
+def test_no_two_variants_of_the_ablation_look_alike():
+    variants = [f"variant_{k}" for k in range(14)]
+    (axes,) = figures.ablation({(variant, 10): runs(0.5) for variant in variants}).axes
+    looks = {line.get_label(): (to_hex(line.get_color()), line.get_linestyle()) for line in axes.get_lines()}
+    assert [*looks] == [variant.replace("_", " ") for variant in variants]
+    assert len(set(looks.values())) == 14
 
 
 def test_models_have_colours_of_their_own():

@@ -11,7 +11,7 @@ from torch import nn
 import scratch
 from dlreport.sequence.initialisation import reinitialise
 from dlreport.sequence.models import MODELS, model_class
-from dlreport.sequence.tracing import gate_control, reach, trace
+from dlreport.sequence.tracing import gate_control, hold, reach, trace
 from helpers import dvc, seeded, small_model, stages_run
 
 D, H, CLASSES = 2, 5, 3
@@ -58,13 +58,12 @@ def test_it_is_traced_by_h_and_its_gates_can_be_held():
     model = small_model("GRU")
     x, target = torch.randint(10, (32, 4, 1), generator=seeded(2)).float(), torch.arange(32) % 10
     control = gate_control(model, x, target)
-    assert control.keys() == {"accuracy", "frozen_gates_accuracy"}
+    assert control.keys() == {"accuracy", "held_accuracy", "held_r_accuracy", "held_z_accuracy"}
     found = reach(model, x, target)
-    assert found.keys() == {"gradient", "gradient_median", "saturated_tanh", "saturated_gates"}
-    assert all(len(values) == 4 for values in found.values())
+    assert "gradient_cell" not in found
+    assert len(found["gradient_median"]) == len(found["saturated_gates"]) == 4
     # Held open at z = 1 the state stays what it was: nothing of the input comes in.
-    states, _ = trace(model, x, (torch.zeros(8), torch.ones(8)))
-    assert not states[-1][0].any()
+    assert not hold(model, x, [{"z": torch.ones(8)}] * 4, ["z"]).any()
 
 
 @pytest.mark.slow

@@ -138,6 +138,26 @@ def test_other_initialisations(name, scheme):
             assert torch.equal(bias, torch.zeros(10) if key == "b_p" else expected), key
 
 
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("scheme", "mean_square"), [("scaled", 1), ("critical", 11.7531), ("orthogonal_recurrent", 1)])
+def test_initialisations_that_change_the_recurrent_weights_alone(name, scheme, mean_square):
+    """By mean_square / H in place of 1, the other parameters as the generator gave them."""
+    H = 64
+    model, before = (model_class(name)(1, H, 10, seeded(4)) for _ in range(2))
+    reinitialise(model, scheme, seeded(1))
+    for key, value in model.named_parameters():
+        assert torch.equal(value, getattr(before, key)) == (key != "W_h"), key
+    for block in model.W_h.split(H, dim=1):
+        assert block.square().mean().item() == pytest.approx(mean_square / H, rel=4 * math.sqrt(2) / H)
+        spread = (block @ block.T / (block.square().sum() / H) - torch.eye(H)).abs().max()
+        assert (spread < 1e-5) == (scheme == "orthogonal_recurrent")
+
+
+def test_an_unknown_initialisation_is_refused():
+    with pytest.raises(ValueError, match="'zero' is no initialisation"):
+        reinitialise(small_model("LSTM"), "zero", seeded())
+
+
 def test_the_open_block_of_the_lstm_is_its_forget_gates():
     model = small_model("LSTM", H=4)
     with torch.no_grad():

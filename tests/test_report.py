@@ -97,10 +97,24 @@ def test_what_is_ours_is_in_numbers(report):
     longer = section(report, "With more steps")
     assert "| Run | Mean accuracy from step 80,000 on | Test accuracy |" in longer
     assert "| 1 | 0.9900 | 0.9900 |\n| 2 | 0.8000 | 0.9950 |" in longer
-    assert "| adam | 1.000 (1, 1) | 1.000 (1, 1) | 1.000 (1, 1) |" in section(report, "What would help the VanillaRNN")
+    helps = section(report, "What would help the VanillaRNN")
+    assert "| adam | 128 | 2.36 | 2.43 | 1.000 (1, 1) | 1.000 (1, 1) | 1.000 (1, 1) |" in helps
     gradients = section(report, "Gradients back through time")
-    assert "| VanillaRNN | 20 | 1e-06 | 1e-05 | 60% | - | - |" in gradients
-    assert "| LSTM | 20 | 0.5 | 0.4 | 60% | 40% | 0.200 |" in gradients
+    assert "| VanillaRNN | 20 | end | 1e-06 (1e-07 to 1e-05) | 99.0% | 97.0% | 80% | 0.050 | 60% | - |" in gradients
+    assert "| LSTM | 20 | end | 0.4 (0.3 to 0.5) | 98.0% | 97.0% | 80% | 0.050 | 60% | 40% |" in gradients
+    assert "which is 5.59, and its norm by 2.36." in gradients
+    assert "that makes 5.31e+06." in gradients
+    assert "| 20 | 1.000 | 0.200 | 0.300 | 0.900 | 0.500 |" in gradients
+    memory = section(report, "What the VanillaRNN remembers")
+    assert "| VanillaRNN | 10 | 0.900 | 0.180 | 0.100 | 0.067 | 0.906 |" in memory
+    assert "| LSTM | 10 | 0.91 | 0.91 | 0.91 | 0.91 | 0.91 | 0.91 | 0.90 | 0.90 | 0.90 | 0.90 |" in memory
+
+
+def test_a_prediction_is_shown_of_the_published_initialisation_alone(params, report):
+    settings = params.sequence.model_copy(update={"initialisation": "critical"})
+    other = made_up.report(params.model_copy(update={"sequence": settings}), made_up.results())
+    assert "mean-field theory (Poole" in section(report, "Gradients back through time")
+    assert "mean-field theory" not in section(other, "Gradients back through time")
 
 
 def test_the_published_log_is_beside_ours(report):

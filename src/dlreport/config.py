@@ -19,7 +19,8 @@ PositiveInt = Annotated[int, Field(ge=1, le=10**9)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 MD5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")]  # that it is a model's is checked by sequence/models
-Initialisation = Literal["as_reported", "orthogonal", "identity"]  # see sequence/initialisation.py
+# see sequence/initialisation.py
+Initialisation = Literal["as_reported", "scaled", "critical", "orthogonal_recurrent", "orthogonal", "identity"]
 Optimizer = Literal["RMSprop", "Adam"]
 
 
@@ -68,13 +69,14 @@ Length = Annotated[int, Field(ge=2, le=1000)]
 Lengths = Annotated[list[Length], Field(min_length=1), AfterValidator(unique)]
 Steps = Annotated[int, Field(ge=2, le=10**9)]
 Replicates = Annotated[int, Field(ge=1, le=1000)]
+HiddenDim = Annotated[int, Field(ge=1, le=2**12)]
 
 
 class SequenceSettings(TrainingSection):
     models: Annotated[list[ModelName], Field(min_length=1), AfterValidator(unique)]
     lengths: Lengths
     replicates: dict[ModelName, Replicates]
-    hidden_dim: Annotated[int, Field(ge=1, le=2**12)]
+    hidden_dim: HiddenDim
     initialisation: Initialisation
     steps: Steps
     batch_size: Annotated[int, Field(ge=1, le=2**16)]
@@ -117,9 +119,13 @@ class GradientsSettings(Section):
 class Change(Section):
     """What a variant of the ablation changes in `sequence`; a key that it leaves out keeps its value."""
 
+    hidden_dim: HiddenDim = None
     initialisation: Initialisation = None
     optimizer: Optimizer = None
     clip: Clip = None
+
+    def applied(self, settings: SequenceSettings) -> SequenceSettings:
+        return settings.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})
 
 
 class AblationSettings(Section):
@@ -129,7 +135,7 @@ class AblationSettings(Section):
     lengths: Lengths
     replicates: Replicates
     variants: Annotated[list[str], Field(min_length=1), AfterValidator(unique)]
-    changes: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], Change]
+    changes: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], Change]
 
     @field_validator("changes")
     @classmethod

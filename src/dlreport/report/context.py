@@ -3,7 +3,6 @@ sentences come from the table of claims."""
 
 from collections import defaultdict
 from math import log
-from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -14,9 +13,12 @@ from dlreport.gan.claims import loss_course
 from dlreport.gan.thresholds import CLOSE_SHARE
 from dlreport.io import read_yaml
 from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
-from dlreport.sequence.curves import course, first_over_last, memory_column
+from dlreport.sequence.curves import course
+from dlreport.sequence.mean_field import INPUT, mean_field
+from dlreport.sequence.memory import PROBE_SEQUENCES, PROBED
 from dlreport.sequence.models import model_class
-from dlreport.sequence.thresholds import CONVERGED, SATURATED
+from dlreport.sequence.thresholds import CONVERGED, FADED, SATURATED
+from dlreport.sequence.tracing import BATCHES, RANGE, TOP
 from dlreport.statistics.claims import Claims, counts
 
 FROZEN = SEQUENCE_CLAIMS.with_name("frozen.yaml")
@@ -34,7 +36,7 @@ def _model(name: str) -> dict[str, Any]:
     """What the model says of itself."""
     model = model_class(name)
     start = " = ".join(f"{part}_0" for part in model.STATE)
-    return {"start": f"${start} = 0$", "beginning": model.BEGINNING, "equations": model.EQUATIONS}
+    return {"start": f"${start} = 0$", "beginning": model.BEGINNING, "equations": model.EQUATIONS, "gates": model.GATES}
 
 
 def _grid(epoch: int) -> dict[str, str]:
@@ -49,15 +51,49 @@ def _ablation_means(table: pd.DataFrame) -> dict[str, dict[int, dict[str, float]
     return {variant: group.droplevel(0).to_dict("index") for variant, group in means.groupby(level=0, sort=False)}
 
 
-def _at_the_ends(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """By model and length, after training: the gradient at the first step over that at the last (the replicates'
-    median; also of the median sequence), saturation, and what the model can do with its gates held."""
-    shown = ["saturated_tanh", "saturated_gates", "held_accuracy"]
-    rows = []
-    for (model, length), found in table[table["when"] == "end"].groupby(["model", "length"], sort=False):
-        shares = [median(first_over_last(found, column)) for column in (memory_column(found), "gradient_median")]
-        rows.append([model, length, *shares, *found[shown].mean()])
-    return _records(pd.DataFrame(rows, columns=["model", "length", "share", "share_median", *shown]))
+def _gradients(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """By model, length and when, at the first time step: the growth of a sequence's gradient since the last, which
+    sequences make up the mean square, saturation (over all steps), and the agreement of two batches' gradients. Medians
+    over the replicates, of shares of sequences and units means."""
+    cells = table.groupby(["model", "length", "when"], sort=False)
+    medians = cells[["t", "growth_low", "growth_median", "growth_high", "top_share", "cosine"]]
+    first = medians.apply(lambda cell: cell[cell["t"] == cell["t"].min()].median())
+    means = cells[["saturated_tanh", "saturated_gates", "shrinks", "vanishes"]].mean()
+    return _records(first.drop(columns="t").join(means).reset_index())
+
+
+def _held(table: pd.DataFrame, models: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """By model that has gates, a row for each length: accuracy after training, with all its gates held, and with each;
+    means over the replicates."""
+    found = {}
+    for model in models:
+        if gates := model_class(model).GATES:
+            columns = ["accuracy", "held_accuracy", *(f"held_{gate}_accuracy" for gate in gates)]
+            rows = table[(table["model"] == model) & (table["when"] == "end")]
+            found[model] = _records(rows.groupby("length", sort=False)[columns].mean().reset_index())
+    return found
+
+
+def _read(table: pd.DataFrame) -> dict[tuple[str, int], dict[str, list[float]]]:
+    """By (model, length) and when, the share of first digits that a probe reads at each time step; means over the
+    replicates."""
+    means = table.groupby(["model", "length", "when", "t"], sort=False)["probe_accuracy"].mean()
+    found = defaultdict(dict)
+    for (model, length, when), group in means.groupby(level=[0, 1, 2], sort=False):
+        found[model, length][when] = group.tolist()
+    return dict(found)
+
+
+def _by_digit(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """By model and length the accuracy of the answers to the test's sequences of all replicates, and that by first
+    digit."""
+    found = []
+    for (model, length), cell in table.groupby(["model", "length"], sort=False):
+        of_digit = cell.groupby("digit")["sequences"].sum()
+        right = cell[cell["digit"] == cell["answer"]].groupby("digit")["sequences"].sum()
+        digits, accuracy = (right / of_digit).tolist(), right.sum() / of_digit.sum()
+        found.append({"model": model, "length": length, "accuracy": accuracy, "digits": digits})
+    return found
 
 
 def _logged(length: int, published: dict[str, Any], steps: dict[tuple[str, int], pd.DataFrame]) -> dict[str, Any]:
@@ -102,6 +138,12 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         # thresholds
         "converged": CONVERGED,
         "saturated": SATURATED,
+        "faded": FADED,
+        "range": RANGE,
+        "top": TOP,
+        "batches": BATCHES,
+        "probe_sequences": PROBE_SEQUENCES,
+        "probed": min(PROBED, sequence.replicates),
         "close_share": CLOSE_SHARE,
         "guess_accuracy": 1 / CLASSES,
         "guess_loss": log(CLASSES),
@@ -111,7 +153,13 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "rows": _records(results["comparison"].sort_values("length", kind="stable")),
         "by_length": {length: [row for row in courses if row["length"] == length] for length in lengths},
         "logged": {length: found for length, found in logs.items() if found},
-        "gradients": _at_the_ends(results["gradients"]),
+        "gradients": _gradients(results["gradients"]),
+        "held": _held(results["gradients"], sequence.models),
+        "lengths": lengths,
+        "theory": mean_field(sequence.hidden_dim, INPUT),
+        "read": _read(results["probe"]),
+        "by_digit": _by_digit(results["confusion"]),
+        "growths": results["ablation_growth"].set_index("variant").to_dict("index"),
         "ablation_means": _ablation_means(results["ablation_runs"]),
         # part 2
         "parameters": results["layers"].groupby("network")["parameters"].sum().to_dict(),

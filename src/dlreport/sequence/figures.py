@@ -1,6 +1,6 @@
 """The figures of Part 1, drawn by matplotlib. Every function returns a Figure; saving it is io's business."""
 
-from itertools import product
+from itertools import cycle, product
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -79,40 +79,144 @@ def accuracy_by_length(
     return figure
 
 
+RANGE = ("low", "median", "high")  # ends of the names of the columns that are of single sequences
 WHEN = {"start": "#999999", "halfway": "#66a61e", "end": "#7570b3"}
 
 
-def _by_time_step(table: pd.DataFrame, lines: dict[str, tuple[str, str]], y_label: str, scale: str) -> Figure:
-    """A row of panels for each length, one for each model; `lines`: columns of the table, their label and style."""
+def _cells(table: pd.DataFrame, y_label: str, scale: str):
+    """A row of panels for each length, one for each model: the figure, and of each panel its axes and rows."""
     lengths, models = sorted(table["length"].unique()), list(table["model"].unique())
     figure = Figure(figsize=(5 * len(models), 2.5 * len(lengths) + 0.4), layout="constrained")
     panels = figure.subplots(len(lengths), len(models), squeeze=False, sharey="row")
-    labelled = {}  # one legend for all panels
+    cells = []
     for row, length in zip(panels, lengths, strict=True):
         for axes, model in zip(row, models, strict=True):
-            cell = table[(table["length"] == length) & (table["model"] == model)]
-            for (when, colour), (name, (label, style)) in product(WHEN.items(), lines.items()):
-                found = cell[cell["when"] == when]
-                if name in found and found[name].notna().any():
-                    replicates(axes, found, "t", name, colour, f"{when}, {label}", linestyle=style)
             axes.set_yscale(scale)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             grid(axes, "time step t", y_label if axes is row[0] else "", f"{model}, length {length}")
-            labelled |= {line.get_label(): line for line in axes.get_lines() if not line.get_label().startswith("_")}
-    figure.legend(labelled.values(), labelled, loc="outside upper center", ncols=len(labelled), fontsize=8)
-    return figure
+            cells.append((axes, table[(table["length"] == length) & (table["model"] == model)]))
+    return figure, cells
+
+
+def _legend(figure: Figure, columns: int = 5) -> None:
+    """One for all panels, above them."""
+    labelled = {}
+    for axes in figure.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        labelled |= dict(zip(labels, handles, strict=True))
+    figure.legend(
+        labelled.values(), labelled, loc="outside upper center", ncols=min(len(labelled), columns), fontsize=8
+    )
+
+
+def _median_and_range(axes, cell: pd.DataFrame, x: str, name: str) -> None:
+    """By when, the median of the sequences as a line and their range as a band; of several replicates the medians."""
+    for when, colour in WHEN.items():
+        found = cell[cell["when"] == when].groupby(x)[[f"{name}_{end}" for end in RANGE]].median()
+        low, median, high = (found[column] for column in found)
+        axes.fill_between(found.index, low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.plot(found.index, median, color=colour, linewidth=1.4, label=when)
 
 
 def gradients(table: pd.DataFrame) -> Figure:
-    """Norms of a sequence's d loss / d h_t, and d loss / d c_t if any, by time step: before, half-way and after."""
-    lines = {"gradient": ("h", "-"), "gradient_cell": ("c", ":")}
-    return _by_time_step(table, lines, "norm of the gradient", "log")
+    """Norms of a sequence's d loss / d h_t, or d loss / d c_t where there is a c, by time step: before, half-way and
+    after training."""
+    figure, cells = _cells(table, "norm of the gradient", "log")
+    for axes, cell in cells:
+        _median_and_range(axes, cell, "t", "gradient")
+    _legend(figure)
+    return figure
+
+
+def growth(table: pd.DataFrame, predicted: dict[str, float]) -> Figure:
+    """At the longest length, a sequence's gradient over its own at the last step, by the steps back from that one: a
+    panel for each model. Dotted the root mean square. `predicted`: by model, where there is a prediction, the growth of
+    the root mean square a step."""
+    longest = table[table["length"] == table["length"].max()]
+    longest = longest.assign(back=longest["t"].max() - longest["t"])
+    models = list(longest["model"].unique())
+    figure = Figure(figsize=(5 * len(models), 4), layout="constrained")
+    panels = figure.subplots(1, len(models), squeeze=False, sharey=True)[0]
+    for axes, model in zip(panels, models, strict=True):
+        cell = longest[longest["model"] == model]
+        _median_and_range(axes, cell, "back", "growth")
+        square = cell["gradient_cell"].fillna(cell["gradient"])
+        for when, colour in WHEN.items():
+            norms = square[cell["when"] == when].groupby([cell["replicate"], cell["back"]]).first().unstack("replicate")
+            axes.plot(norms.index, (norms / norms.iloc[0]).median(axis=1), ":", color=colour, label=f"{when}, r.m.s.")
+        if model in predicted:
+            back = range(longest["back"].max() + 1)
+            line = [predicted[model] ** k for k in back]
+            axes.plot(back, line, "--", color="black", linewidth=1, label="mean-field theory, r.m.s.")
+        axes.set_yscale("log")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        label = "gradient over that at the last step" if axes is panels[0] else ""
+        grid(axes, "time steps back from the last", label, f"{model}, length {longest['length'].iloc[0]}")
+    _legend(figure)
+    return figure
 
 
 def saturation(table: pd.DataFrame) -> Figure:
     """Shares of saturated tanh units, and of gates, by time step: before, half-way and after training."""
+    figure, cells = _cells(table, "saturated share", "linear")
     lines = {"saturated_tanh": ("tanh", "-"), "saturated_gates": ("gates", ":")}
-    return _by_time_step(table, lines, "saturated share", "linear")
+    for axes, cell in cells:
+        for (when, colour), (name, (label, style)) in product(WHEN.items(), lines.items()):
+            found = cell[cell["when"] == when]
+            if found[name].notna().any():
+                replicates(axes, found, "t", name, colour, f"{when}, {label}", linestyle=style)
+    _legend(figure)
+    return figure
+
+
+def probe(table: pd.DataFrame, colours: dict[str, str]) -> Figure:
+    """The share of first digits that a linear probe reads from h_t, by time step: a panel for each length, before and
+    after training."""
+    lengths = sorted(table["length"].unique())
+    figure = Figure(figsize=(3 * len(lengths) + 1, 3.6), layout="constrained")
+    panels = figure.subplots(1, len(lengths), squeeze=False, sharey=True)[0]
+    for axes, length in zip(panels, lengths, strict=True):
+        for (model, colour), (when, style) in product(colours.items(), {"start": ":", "end": "-"}.items()):
+            found = table[(table["length"] == length) & (table["model"] == model) & (table["when"] == when)]
+            replicates(axes, found, "t", "probe_accuracy", colour, f"{model}, {when}", linestyle=style)
+        axes.axhline(0.1, color="grey", linewidth=0.8, linestyle="--", label="guessing")
+        axes.set_ylim(-0.02, 1.02)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        grid(axes, "time step t", "first digits read from $h_t$" if axes is panels[0] else "", f"length {length}")
+    _legend(figure)
+    return figure
+
+
+def confusion(table: pd.DataFrame, length: int, colours: dict[str, str]) -> Figure:
+    """At one length, the share of each answer by the first digit, a panel for each model, and the accuracy by the first
+    digit; means over the replicates."""
+    at_length = table[table["length"] == length]
+    models = list(at_length["model"].unique())
+    figure = Figure(figsize=(3.8 * (len(models) + 1), 3.8), layout="constrained")
+    *panels, right = figure.subplots(1, len(models) + 1, squeeze=False)[0]
+    for axes, model in zip(panels, models, strict=True):
+        cell = at_length[at_length["model"] == model]
+        counts = cell.pivot_table(index=["replicate", "digit"], columns="answer", values="sequences")
+        shares = counts.div(counts.sum(axis=1), axis=0)
+        image = axes.imshow(shares.groupby("digit").mean(), cmap="viridis", vmin=0, vmax=1)
+        axes.set(xlabel="answer", ylabel="first digit", title=f"{model}, length {length}")
+        axes.set_xticks(shares.columns)
+        axes.set_yticks(shares.columns)
+        correct = cell[cell["digit"] == cell["answer"]].set_index(["replicate", "digit"])["sequences"]
+        found = (correct / counts.sum(axis=1)).rename("accuracy").reset_index()
+        replicates(right, found, "digit", "accuracy", colours[model], model)
+    figure.colorbar(image, ax=panels, label="share of the answers")
+    right.axhline(0.1, color="grey", linewidth=0.8, linestyle=":", label="guessing")
+    right.set_ylim(-0.02, 1.02)
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
+    grid(right, "first digit", "accuracy", "By the first digit")
+    right.legend(fontsize=8)
+    return figure
+
+
+# of Okabe and Ito (2008), which those who see red and green alike tell apart
+DISTINCT = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7")
+STYLES = ("-", "--", ":")
 
 
 def ablation(curves: dict[tuple[str, int], pd.DataFrame]) -> Figure:
@@ -122,12 +226,11 @@ def ablation(curves: dict[tuple[str, int], pd.DataFrame]) -> Figure:
     panels = figure.subplots(1, len(lengths), squeeze=False, sharey=True)[0]
     for axes, length in zip(panels, lengths, strict=True):
         variants = [variant for variant, at in curves if at == length]
-        for index, variant in enumerate(variants):
+        for variant, (style, colour) in zip(variants, cycle(product(STYLES, DISTINCT)), strict=False):
             label = variant.replace("_", " ")
-            replicates(axes, curves[variant, length], "step", "accuracy_mean", f"C{index}", label)
+            replicates(axes, curves[variant, length], "step", "accuracy_mean", colour, label, linestyle=style)
         axes.set_ylim(-0.02, 1.02)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         grid(axes, "training step", "accuracy" if axes is panels[0] else "", f"VanillaRNN, length {length}")
-    lines, labels = panels[0].get_legend_handles_labels()
-    figure.legend(lines, labels, loc="outside upper center", ncols=len(lines), fontsize=9)
+    _legend(figure, columns=6)
     return figure
