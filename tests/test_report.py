@@ -235,3 +235,13 @@ def test_a_verdict_that_the_correction_takes_is_printed_beside_it(params):
     assert row.endswith("| **not supported**, corrected: undecided | sees all |")
     findings = markdown(build(params, results), "findings.md.j2")
     assert "After Holm's correction for the number of statements in a claim, 1 of the decided ones" in findings
+
+
+def test_the_published_logs_stand_beside_the_same_steps(params):
+    found = made_up.results()
+    steps = found["steps"]["LSTM", 20]
+    assert 8000 in steps["step"].tolist()
+    steps.loc[steps["step"] == 8000, ["loss", "accuracy"]] = 1.25, 0.515625
+    text = section(markdown(build(params, found)), "Length 20")
+    assert "1.669 (0.41) | 1.25 (0.52)" in text
+    assert "window with that step" not in text
