@@ -129,7 +129,7 @@ def test_the_accuracy_figure_has_ours_and_the_published_each_under_its_name():
         assert only(axes, "guessing")[1] == [0.1, 0.1]
 
 
-TRACED = ["gradient", "gradient_cell", *(f"{name}_{end}" for name in ("gradient", "growth") for end in figures.RANGE)]
+TRACED = ["gradient", "gradient_cell", *(f"{name}_{end}" for name in ("gradient", "growth") for end in figures.ENDS)]
 TRACED += ["saturated_tanh", "saturated_gates"]
 
 

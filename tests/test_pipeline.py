@@ -113,6 +113,20 @@ def test_plot_files(project):
             assert len(image.convert("L").getcolors()) > 2, f"{picture} is empty"
 
 
+def test_what_a_model_remembers_is_written(project):
+    gradients = pd.read_csv(project / "plots/gradients/by_time_step.csv")
+    ends = gradients[gradients["when"] == "end"].set_index("model")
+    held = ["held_accuracy", "held_i_accuracy", "held_f_accuracy", "held_o_accuracy"]
+    assert ends.loc["LSTM", [*held, "accuracy"]].notna().all(axis=None)
+    assert ends.loc["VanillaRNN", held].isna().all(axis=None)
+    probed = pd.read_csv(project / "plots/memory/probe.csv")
+    assert len(probed) == 2 * 2 * 2 * 4  # models, replicates, times, and steps
+    answers = pd.read_csv(project / "plots/memory/confusion.csv")
+    assert answers.groupby(["model", "replicate"])["sequences"].sum().tolist() == [1000] * 4
+    growths = pd.read_csv(project / "plots/ablation/growth.csv").set_index("variant")
+    assert growths.at["as_reported", "growth_measured"] > growths.at["all_changed", "growth_measured"]
+
+
 def test_weights_are_saved_as_weights_only(project):
     for name in ("generator", "discriminator", "snapshots/0000", "snapshots/0002", "snapshots/0003"):
         state = torch.load(project / f"models/gan/0/{name}.pt", weights_only=True)

@@ -143,7 +143,7 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "top": TOP,
         "batches": BATCHES,
         "probe_sequences": PROBE_SEQUENCES,
-        "probed": min(PROBED, sequence.replicates),
+        "probed": PROBED,
         "close_share": CLOSE_SHARE,
         "guess_accuracy": 1 / CLASSES,
         "guess_loss": log(CLASSES),

@@ -79,7 +79,7 @@ def accuracy_by_length(
     return figure
 
 
-RANGE = ("low", "median", "high")  # ends of the names of the columns that are of single sequences
+ENDS = ("low", "median", "high")  # of the names of columns with the range of single sequences
 WHEN = {"start": "#999999", "halfway": "#66a61e", "end": "#7570b3"}
 
 
@@ -112,7 +112,7 @@ def _legend(figure: Figure, columns: int = 5) -> None:
 def _median_and_range(axes, cell: pd.DataFrame, x: str, name: str) -> None:
     """By when, the median of the sequences as a line and their range as a band; of several replicates the medians."""
     for when, colour in WHEN.items():
-        found = cell[cell["when"] == when].groupby(x)[[f"{name}_{end}" for end in RANGE]].median()
+        found = cell[cell["when"] == when].groupby(x)[[f"{name}_{end}" for end in ENDS]].median()
         low, median, high = (found[column] for column in found)
         axes.fill_between(found.index, low, high, color=colour, alpha=0.2, linewidth=0)
         axes.plot(found.index, median, color=colour, linewidth=1.4, label=when)
