@@ -98,7 +98,7 @@ def test_what_is_ours_is_in_numbers(report):
     assert "| Run | Mean accuracy from step 80,000 on | Test accuracy |" in longer
     assert "| 1 | 0.9900 | 0.9900 |\n| 2 | 0.8000 | 0.9950 |" in longer
     helps = section(report, "What would help the VanillaRNN")
-    assert "| adam | 128 | 2.36 | 2.43 | 1.000 (1, 1) | 1.000 (1, 1) | 1.000 (1, 1) |" in helps
+    assert "| adam | 128 | 2.36 | 2.43 | 1.000 (1, 1) | 1.000 (1, 1) |" in helps
     gradients = section(report, "Gradients back through time")
     assert "| VanillaRNN | 20 | end | 1e-06 (1e-07 to 1e-05) | 99.0% | 97.0% | 80% | 0.050 | 60% | - |" in gradients
     assert "| LSTM | 20 | end | 0.4 (0.3 to 0.5) | 98.0% | 97.0% | 80% | 0.050 | 60% | 40% |" in gradients
@@ -243,5 +243,5 @@ def test_the_published_logs_stand_beside_the_same_steps(params):
     assert 8000 in steps["step"].tolist()
     steps.loc[steps["step"] == 8000, ["loss", "accuracy"]] = 1.25, 0.515625
     text = section(markdown(build(params, found)), "Length 20")
-    assert "1.669 (0.41) | 1.25 (0.52)" in text
+    assert "1.67 (0.41) | 1.25 (0.52)" in text
     assert "window with that step" not in text
