@@ -1,7 +1,9 @@
 """Verdicts follow the numbers: made-up results in which every claim holds, and others in which it does not."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import evidence
 from dlreport.errors import UserError
@@ -9,10 +11,11 @@ from dlreport.gan.claims import FILE as GAN_CLAIMS
 from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
 from dlreport.sequence.curves import knee, late_fall
 from dlreport.statistics.claims import OURS, VERDICTS, Claims, counts, table
-from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, single_run
+from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Outcome, single_run
 from evidence import RUNS, Evidence, around, runs
 
-PUBLISHED = range(1, 8)
+PUBLISHED = range(1, 10)
+GAN = range(5, 10)
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def as_claimed(params) -> Evidence:
 def verdicts(found: Evidence) -> dict[int | str, list[str]]:
     statements = found.check()
     assert all(one.test and one.why and one.outcome.evidence for one in statements)
-    return {claim: [one.outcome.verdict for one in statements if one.claim == claim] for claim in (*range(8), OURS)}
+    return {claim: [one.outcome.verdict for one in statements if one.claim == claim] for claim in (*range(10), OURS)}
 
 
 def unlike(found: Evidence, verdict: str) -> list[tuple[int, str, str]]:
@@ -63,7 +66,8 @@ def test_ours_can_have_either_verdict(as_claimed):
         ours = {one.says: one.outcome.verdict for one in found.check() if one.claim == OURS and "explode" in one.says}
         assert [*ours.values()] == [verdict, verdict]
     for found, verdict in ((as_claimed, SUPPORTED), (evidence.otherwise(as_claimed), NOT_SUPPORTED)):
-        assert [one.outcome.verdict for one in found.check() if "copying" in one.says] == [verdict]
+        copies = [one.outcome.verdict for one in found.check() if "copying" in one.says]
+        assert copies == [verdict, verdict]  # of the generator and its average
     solved = [one for one in as_claimed.check() if "solves" in one.says]
     assert len(solved) == len({one.says for one in solved}) == 8
 
@@ -87,6 +91,62 @@ def test_a_third_model_changes_no_published_claim(as_claimed):
     ]
 
 
+@pytest.mark.parametrize("trainings", [1, 2])
+def test_fewer_than_three_trainings_of_the_gan_decide_nothing(as_claimed, trainings):
+    found = verdicts(evidence.first_trainings(as_claimed, trainings))
+    assert {verdict for claim in GAN for verdict in found[claim]} == {UNDECIDED}
+
+
+def gan_outcome(found: Evidence, words: str) -> Outcome:
+    """Of the one statement that is said in these words."""
+    (outcome,) = [one.outcome for one in found.check() if words in one.says]
+    return outcome
+
+
+def test_what_differs_between_trainings_decides(as_claimed):
+    """The same mean share, far above a half: three trainings that agree support the statement, others do not."""
+    table = as_claimed.gan.quality_by_epoch
+    for unsure, verdict in (((0.29, 0.3, 0.31), SUPPORTED), ((0.01, 0.3, 0.59), UNDECIDED)):
+        changed = as_claimed.but(quality_by_epoch=table.assign(unsure=[unsure[k] for k in table["replicate"]]))
+        assert gan_outcome(changed, "digits to the classifier").verdict == verdict
+
+
+def test_evidence_of_trainings_is_their_mean_its_interval_and_each(as_claimed):
+    """Of ratios: the logarithms' mean and Student's interval, taken back."""
+    ratios = np.array([0.5, 0.4, 0.25])
+    table = as_claimed.gan.quality_by_epoch.set_index(["epoch", "replicate"])["fid"].unstack()
+    table.loc[100] = table.loc[40] * ratios
+    fids = table.stack().rename("fid").reset_index().assign(fid_matched=1.0, unsure=0.1)
+    outcome = gan_outcome(as_claimed.but(quality_by_epoch=fids), "those of epoch 40")
+    low, high = np.exp(stats.t.interval(0.95, 2, np.log(ratios).mean(), stats.sem(np.log(ratios))))
+    expected = f"{stats.gmean(ratios):.2f} ({low:.2f} to {high:.2f}); trainings 0.50, 0.40, 0.25"
+    assert (outcome.verdict, outcome.evidence) == (SUPPORTED, expected)
+
+
+@pytest.mark.parametrize(
+    ("matched", "verdict"),
+    [([20, 20, 20, 20], SUPPORTED), ([20, 30, 45, 59], NOT_SUPPORTED), ([20, 30, 35, 40], UNDECIDED)],
+)
+def test_a_rise_of_fid_is_a_drift_of_shares_if_most_of_it_goes_when_they_are_matched(as_claimed, matched, verdict):
+    """FID rises from 20 to 60; in the last case half of that stays, give or take a little."""
+    found = evidence.by_epoch([300.0, 60, 20, 30, 45, 60], [300.0, 60, *map(float, matched)], unsure=0.1)
+    found.loc[found["epoch"] == 250, "fid_matched"] += [-1, 0, 2]
+    outcome = gan_outcome(as_claimed.but(quality_by_epoch=found), "drift of the digits' shares")
+    assert outcome.verdict == verdict
+
+
+def test_without_a_rise_of_fid_there_is_no_drift_to_explain(as_claimed):
+    assert gan_outcome(as_claimed, "drift of the digits' shares").verdict == UNDECIDED
+
+
+def test_a_walk_with_a_step_of_a_third_of_the_way_is_not_gradual(as_claimed):
+    """One step of eight took 45 % of the way of version 1.0's walk."""
+    for step, verdict in ((0.30, SUPPORTED), (0.3333, UNDECIDED), (0.45, NOT_SUPPORTED)):
+        walks = as_claimed.gan.walks.assign(largest_step_share_features=[step - 0.01, step, step + 0.01])
+        found = [one.outcome.verdict for one in as_claimed.but(walks=walks).check() if "features" in one.statement]
+        assert found == [verdict]
+
+
 def test_two_epochs_say_nothing_of_the_long_run(as_claimed):
     few = as_claimed.but(losses=as_claimed.gan.losses[as_claimed.gan.losses["epoch"] <= 2])
     long_run = [one.outcome.verdict for one in few.check() if "in the long run the" in one.statement]
@@ -108,7 +168,7 @@ def test_a_run_that_gets_to_1_and_falls_back_does_not_converge_to_it(as_claimed)
 
 def test_a_single_run_leaves_the_claims_on_runs_undecided(as_claimed):
     found = verdicts(evidence.one_run_each(as_claimed))
-    for claim in (0, 1, 2, 4):
+    for claim in (0, 1, 2, 4, *GAN):
         assert set(found[claim]) == {UNDECIDED}
 
 
@@ -149,7 +209,7 @@ def test_the_table_and_the_counts_are_those_of_the_statements(as_claimed):
     ours = [one for one in statements if one.claim == OURS]
     assert rows["claim"].isna().tolist() == [False] * (len(rows) - len(ours)) + [True] * len(ours)
     found = counts(rows)
-    of_claims = [found[f"claim_{claim}"] for claim in range(8)]
+    of_claims = [found[f"claim_{claim}"] for claim in range(10)]
     for verdict, name in zip(VERDICTS, ("supported", "not_supported", "undecided"), strict=True):
         published = [one for one in statements if one.claim != OURS and one.outcome.verdict == verdict]
         assert found[name] == sum(claim[name] for claim in of_claims) == len(published)

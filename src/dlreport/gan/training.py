@@ -51,10 +51,10 @@ def train_replicates(
 
 @torch.no_grad()
 def discriminator_accuracy(generator: Generator, discriminator: Discriminator, real: Tensor, latents: Tensor) -> Tensor:
-    """Shares of real images [N, P], and of the generator's from latents [N, Z], that the discriminator tells rightly [2].
+    """Shares [2] of real images [N, P], and of the generator's from latents [N, Z], that the discriminator gets right.
 
-    The generator is in eval mode, so that these are images as all else here shows and measures them. (In train mode
-    BatchNorm would also move its running statistics.) Both networks are left as they are.
+    The generator is in eval mode: these are images as all else here shows and measures them. (In train mode BatchNorm
+    would also move its running statistics.) Both networks are left as they are.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # so that no number depends on how many there are
