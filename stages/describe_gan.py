@@ -29,7 +29,7 @@ def main() -> None:
     write_figure(PLOTS / "digit_shares.png", figures.digit_shares(read_csv(PLOTS / "digit_shares.csv"), real))
     pairs = read_tensors(Path("models/closest_pairs.pt"))  # as quality.Pairs has them
     read_as = [f"{digit} ({share:.3f})" for digit, share in zip(pairs["digits"], pairs["confidence"], strict=True)]
-    title = "the generated image (above) that is closest to a training image (below), and how it is read"
+    title = "generated images that are closest to training images (below), and how they are read"
     grid = figures.image_grid(pairs["images"].flatten(0, 1), title, len(read_as), read_as)
     write_figure(PLOTS / "closest_pairs.png", grid)
 

@@ -119,7 +119,7 @@ def test_evidence_of_trainings_is_their_mean_its_interval_and_each(as_claimed):
     fids = table.stack().rename("fid").reset_index().assign(fid_matched=1.0, unsure=0.1)
     outcome = gan_outcome(as_claimed.but(quality_by_epoch=fids), "those of epoch 40")
     low, high = np.exp(stats.t.interval(0.95, 2, np.log(ratios).mean(), stats.sem(np.log(ratios))))
-    expected = f"{stats.gmean(ratios):.2f} ({low:.2f} to {high:.2f}); trainings 0.50, 0.40, 0.25"
+    expected = f"ratio {stats.gmean(ratios):.2f} ({low:.2f} to {high:.2f}); trainings 0.50, 0.40, 0.25"
     assert (outcome.verdict, outcome.evidence) == (SUPPORTED, expected)
 
 
@@ -133,6 +133,21 @@ def test_a_rise_of_fid_is_a_drift_of_shares_if_most_of_it_goes_when_they_are_mat
     found.loc[found["epoch"] == 250, "fid_matched"] += [-1, 0, 2]
     outcome = gan_outcome(as_claimed.but(quality_by_epoch=found), "drift of the digits' shares")
     assert outcome.verdict == verdict
+
+
+def test_a_discriminator_that_leans_to_real_images_is_better_than_a_guess_on_both_kinds_together(as_claimed):
+    leaning = as_claimed.but(losses=as_claimed.gan.losses.assign(accuracy_real=0.9, accuracy_generated=0.4))
+    found = [one.outcome.verdict for one in leaning.check() if one.claim == 9 and "images right" in one.statement]
+    assert found == [SUPPORTED, NOT_SUPPORTED, SUPPORTED]  # real, generated, both
+
+
+def test_a_loss_whose_line_moves_by_less_than_a_hundredth_has_settled(as_claimed):
+    """Over the last fifth of 250 epochs."""
+    losses = as_claimed.gan.losses
+    for change, verdict in ((0.005, SUPPORTED), (-0.02, NOT_SUPPORTED)):
+        line = 1 + change * (losses["epoch"] - 225) / 49
+        found = as_claimed.but(losses=losses.assign(discriminator=line * (1 + 0.01 * losses["replicate"])))
+        assert gan_outcome(found, "discriminator's loss [has settled").verdict == verdict
 
 
 def test_without_a_rise_of_fid_there_is_no_drift_to_explain(as_claimed):

@@ -192,7 +192,11 @@ def test_the_gans_loss_figure_has_losses_on_the_left_and_the_discriminators_accu
     accuracies = {"accuracy_real": [0.6, 0.7], "accuracy_generated": [0.8, 0.9]}
     loss, accuracy = gan_figures.losses(pd.DataFrame({"replicate": 0, "epoch": [1, 2], **found, **accuracies})).axes
     assert lines(loss) == {"discriminator": [([1, 2], [1.0, 0.9])], "generator": [([1, 2], [0.7, 0.8])]}
-    assert lines(accuracy) == {"real images": [([1, 2], [0.6, 0.7])], "generated images": [([1, 2], [0.8, 0.9])]}
+    assert lines(accuracy) == {
+        "real images": [([1, 2], [0.6, 0.7])],
+        "generated images": [([1, 2], [0.8, 0.9])],
+        "both": [([1, 2], [pytest.approx(0.7), pytest.approx(0.8)])],
+    }
 
 
 def test_the_figure_of_shares_has_a_panel_for_each_digit_with_its_real_share():

@@ -65,25 +65,27 @@ class Trainings:
 
     confidence: float
 
-    def mean(self, values: Iterable[float], low: float, high: float, form: str, scale: Scale = PLAIN) -> Outcome:
-        """Whether the mean over trainings, each of which has a value, lies from `low` to `high`; `form` is how numbers
-        are printed."""
+    def mean(
+        self, values: Iterable[float], low: float, high: float, form: str, what: str = "", scale: Scale = PLAIN
+    ) -> Outcome:
+        """Whether the mean over trainings, each of which has a value or NaN for none, lies from `low` to `high`. In the
+        evidence the words `what` come first, and numbers are printed in this form."""
         values = np.asarray(list(values), dtype=float)
-        each = "trainings " + ", ".join(format(value, form) for value in values)
-        if len(values) < FEWEST or not np.isfinite(values).all():
+        each = "trainings " + ", ".join("none" if np.isnan(value) else format(value, form) for value in values)
+        if len(values) < FEWEST or np.isnan(values).any():
             return Outcome(UNDECIDED, each, self.confidence)
         scaled, limits = scale.to(values).tolist(), [scale.to(limit).item() for limit in (low, high)]
         numbers = scale.back(np.array([np.mean(scaled), *student(scaled, self.confidence)]))
         centre, *interval = (format(number, form) for number in numbers)
-        outcome = mean_in_range(scaled, *limits, self.confidence)
-        return Outcome(outcome.verdict, f"{centre} ({' to '.join(interval)}); {each}", self.confidence)
+        verdict = mean_in_range(scaled, *limits, self.confidence).verdict
+        return Outcome(verdict, f"{what} {centre} ({' to '.join(interval)}); {each}".lstrip(), self.confidence)
 
-    def share(self, values: pd.Series, low: float = 0, high: float = 1) -> Outcome:
-        return self.mean(values.clip(LEAST, 1 - LEAST), low, high, ".1%", SHARE)
+    def share(self, values: pd.Series, low: float = 0, high: float = 1, what: str = "") -> Outcome:
+        return self.mean(values.clip(LEAST, 1 - LEAST), low, high, ".1%", what, SHARE)
 
-    def ratio(self, values: pd.Series, low: float = 0, high: float = np.inf) -> Outcome:
+    def ratio(self, values: pd.Series, low: float = 0, high: float = np.inf, what: str = "ratio") -> Outcome:
         with np.errstate(divide="ignore"):
-            return self.mean(values.clip(LEAST), low, high, ".2f", RATIO)
+            return self.mean(values.clip(LEAST), low, high, ".2f", what, RATIO)
 
 
 def check(e: GanEvidence) -> Iterator[Statement]:
@@ -115,10 +117,14 @@ def _images(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
     told_apart = quality.loc[["generator"], "two_sample_accuracy"]
     yield claims.state(5, "indistinguishable", trainings.share(told_apart, high=real["two_sample_high"]))
     rarest = e.shares[e.shares["epoch"] == e.shares["epoch"].max()].groupby("replicate")["share"].min()
-    yield claims.state(5, "complete", trainings.share(rarest, low=e.params.quality.missing_below))
+    yield claims.state(
+        5, "complete", trainings.share(rarest, low=e.params.quality.missing_below, what="the rarest has")
+    )
     for images, of in (("generator", "generated images"), ("average", "averaged generator's images")):
         near = quality.loc[[images], "near_training"].clip(LEAST) / max(real["near_training"], LEAST)
-        yield claims.state(OURS, "copies", trainings.ratio(near, high=COPIED), of=of)
+        yield claims.state(
+            OURS, "copies", trainings.ratio(near, high=COPIED, what="close ones over those among real images"), of=of
+        )
 
 
 def _losses(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[Statement]:
@@ -127,20 +133,25 @@ def _losses(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
     half, fifth = by_epoch[len(by_epoch) // 2 :], by_epoch[len(by_epoch) * 4 // 5 :]
     for network, first, then in (("discriminator", "fall", "rise"), ("generator", "rise", "fall")):
         back = by_epoch[network].apply(_taken_back, falls_first=first == "fall")
-        outcome = trainings.mean(back, BACK, np.inf, ".0%")
+        outcome = trainings.mean(back, BACK, np.inf, ".0%", "takes back")
         yield claims.state(6, "turns", outcome, network=network, first=first, then=then)
     for network, move, sign in (("discriminator", "decline", -1), ("generator", "rise", 1)):
         steps = sign * means_of_fifths(half[network]).diff().dropna()
         least = steps.min() if len(steps) == 4 else steps.min() * np.nan
-        yield claims.state(6, "steadily", trainings.mean(least, 0, np.inf, ".3f"), network=network, move=move)
+        yield claims.state(
+            6, "steadily", trainings.mean(least, 0, np.inf, ".3f", f"least {move}"), network=network, move=move
+        )
     for network in ("discriminator", "generator"):
         moved = fifth[network].apply(_moved)
-        yield claims.state(8, "losses", trainings.mean(moved, -SETTLED, SETTLED, ".1%"), network=network)
-    for kind in ("real", "generated"):
-        yield claims.state(9, "outperforms", trainings.share(half[f"accuracy_{kind}"].min(), low=GUESS), kind=kind)
+        yield claims.state(8, "losses", trainings.mean(moved, -SETTLED, SETTLED, ".1%", "moves by"), network=network)
+    right = {kind: half[f"accuracy_{kind}"] for kind in ("real", "generated")}
+    right["real and generated"] = (right["real"] + right["generated"]) / 2  # as many of both
+    for kind, accuracy in right.items():
+        outcome = trainings.share(accuracy.min(), low=GUESS, what="least accuracy")
+        yield claims.state(9, "outperforms", outcome, kind=kind)
     sums = half["discriminator"] + half["generator"]
     spread = sums.std() / half["discriminator"].std()
-    yield claims.state(9, "zero_sum", trainings.ratio(spread, high=ALIKE))
+    yield claims.state(9, "zero_sum", trainings.ratio(spread, high=ALIKE, what="ratio of the deviations"))
 
 
 def _long_run(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[Statement]:

@@ -19,8 +19,11 @@ def losses(table: pd.DataFrame) -> Figure:
     for name, colour in (("discriminator", DISCRIMINATOR), ("generator", GENERATOR)):
         replicates(loss, table, "epoch", name, colour, name)
     grid(loss, "epoch", "mean loss of the epoch", "GAN losses")
-    for kind, colour in (("real", DISCRIMINATOR), ("generated", GENERATOR)):
-        replicates(accuracy, table, "epoch", f"accuracy_{kind}", colour, f"{kind} images")
+    right = table.assign(both=(table["accuracy_real"] + table["accuracy_generated"]) / 2)
+    columns = ("accuracy_real", "accuracy_generated", "both")
+    names = ("real images", "generated images", "both")
+    for column, colour, name in zip(columns, (DISCRIMINATOR, GENERATOR, "black"), names, strict=True):
+        replicates(accuracy, right, "epoch", column, colour, name)
     grid(accuracy, "epoch", "share of right answers", "The discriminator's accuracy")
     for axes in (loss, accuracy):
         axes.legend()

@@ -111,7 +111,7 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
     logs = {length: _logged(length, results["published"]["sequence"]["log"], results["curves"]) for length in lengths}
     losses = results["losses"].groupby("epoch").mean()
     quality = _over_trainings(results["quality"])
-    fids = results["quality_by_epoch"].groupby("epoch").mean().reset_index().to_dict("records")
+    fids = _records(results["quality_by_epoch"].groupby("epoch").mean().reset_index())
     claims, of_sequences = results["claims"].astype({"claim": "Int64"}), Claims(SEQUENCE_CLAIMS)
     return {
         **results,
