@@ -6,7 +6,7 @@ from common.stage import run
 from common.tables import read_tables
 from dlreport.config import load_params
 from dlreport.gan import claims as gan_claims
-from dlreport.gan.walk import whole_walks
+from dlreport.gan.courses import whole_walks
 from dlreport.io import read_csv, read_yaml, write_csv, write_json
 from dlreport.sequence import claims as sequence_claims
 from dlreport.statistics.claims import counts, table

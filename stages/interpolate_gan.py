@@ -10,8 +10,9 @@ from common.stage import run
 from dlreport.config import load_params
 from dlreport.gan import figures
 from dlreport.gan.classifier import Classifier
+from dlreport.gan.courses import whole_walks
 from dlreport.gan.samples import generate, line_latents, pair_latents, spherical, straight
-from dlreport.gan.walk import measure_walk, whole_walks
+from dlreport.gan.walk import measure_walk
 from dlreport.io import read_tensors, write_csv, write_figure, write_metrics
 from dlreport.runtime import prepare
 

@@ -13,7 +13,8 @@ from dlreport.errors import UserError
 from dlreport.gan.engines import AutogradGan, Engine, NativeGan
 from dlreport.gan.images import normalise
 from dlreport.gan.networks import Discriminator, Generator
-from dlreport.gan.training import ACCURACIES, JUDGED, GanRun, discriminator_accuracy, train_gan, train_replicates
+from dlreport.gan.thresholds import JUDGED
+from dlreport.gan.training import ACCURACIES, GanRun, discriminator_accuracy, train_gan, train_replicates
 from dlreport.streams import stream
 from helpers import gan_params, tiny_gan
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from dlreport.config import Params
+from dlreport.gan.courses import loss_course
 from dlreport.gan.thresholds import COPIED, JUMP
 from dlreport.statistics.claims import OURS, Claims, Statement, means_of_fifths
 from dlreport.statistics.intervals import student
@@ -39,7 +40,7 @@ class GanEvidence:
     quality: pd.DataFrame
     quality_by_epoch: pd.DataFrame
     shares: pd.DataFrame  # of each digit, by epoch
-    walks: pd.DataFrame  # as of walk.whole_walks
+    walks: pd.DataFrame  # as of courses.whole_walks
 
 
 class Scale(NamedTuple):
@@ -170,28 +171,6 @@ def _long_run(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[
         rise, left = (by_epoch[column].loc[end] - by_epoch[column].loc[100] for column in MEASURES)
         drift = trainings.mean(1 - left / rise.where(rise > 0), MOST, np.inf, ".0%")
         yield claims.state(OURS, "drift", drift)
-
-
-class LossCourse(NamedTuple):
-    """An epoch-mean loss in three parts: its start, its first turn, the long run. Report, part 2, claim 6."""
-
-    first: float
-    turn_epoch: int  # where it is lowest (or highest) within the first fifth of the epochs
-    turn: float
-    back_epoch: int  # where it is highest (or lowest) after the turn, within half the epochs from there
-    back: float
-    last: float
-    trend: float  # slope of the least-squares line over the second half, per 100 epochs
-
-
-def loss_course(losses: pd.Series, falls_first: bool) -> LossCourse:
-    """Course of a loss, means by epoch, that the report says first falls (or rises) and then turns."""
-    signed = losses if falls_first else -losses
-    turn = signed.iloc[: max(1, len(losses) // 5)].idxmin()
-    back = signed.loc[turn:].iloc[: max(1, len(losses) // 2)].idxmax()
-    late = losses.iloc[len(losses) // 2 :]
-    trend = 100 * np.polyfit(late.index, late, 1)[0] if len(late) > 1 else 0.0
-    return LossCourse(losses.iloc[0], turn, losses[turn], back, losses[back], losses.iloc[-1], trend)
 
 
 def _taken_back(losses: pd.Series, falls_first: bool) -> float:

@@ -27,16 +27,3 @@ def measure_walk(images: Tensor, position: Tensor, classifier: Classifier) -> pd
             "feature_step": [None, *step_shares(reading.features).tolist()],
         }
     )
-
-
-def whole_walks(table: pd.DataFrame) -> pd.DataFrame:
-    """From the rows of `measure_walk` of each replicate -> a row for each replicate's whole walk."""
-    walks = table.groupby("replicate")
-    return pd.DataFrame(
-        {
-            "largest_step_share": walks["pixel_step"].max(),
-            "largest_step_share_features": walks["feature_step"].max(),
-            "digit_changes": walks["digit"].agg(lambda digits: (digits.diff().dropna() != 0).sum()),
-            "least_confidence": walks["confidence"].min(),
-        }
-    )

@@ -10,10 +10,8 @@ import pandas as pd
 
 from dlreport.config import Params
 from dlreport.gan.claims import FILE as GAN_CLAIMS
-from dlreport.gan.claims import loss_course
-from dlreport.gan.thresholds import CLOSE_SHARE
-from dlreport.gan.training import JUDGED
-from dlreport.gan.walk import whole_walks
+from dlreport.gan.courses import loss_course, whole_walks
+from dlreport.gan.thresholds import CLOSE_SHARE, JUDGED
 from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
 from dlreport.sequence.curves import course, first_over_last, memory_column
 from dlreport.sequence.models import model_class
