@@ -7,7 +7,8 @@ from common.tables import read_tables
 
 from dlreport.config import load_params
 from dlreport.gan import claims as gan_claims
-from dlreport.io import read_csv, read_json, read_yaml, write_csv, write_json
+from dlreport.gan.courses import whole_walks
+from dlreport.io import read_csv, read_yaml, write_csv, write_json
 from dlreport.sequence import claims as sequence_claims
 from dlreport.statistics.claims import counts, table
 
@@ -34,7 +35,8 @@ def main() -> None:
         losses=read_csv(GAN / "losses.csv"),
         quality=read_csv(GAN / "quality.csv"),
         quality_by_epoch=read_csv(GAN / "quality_by_epoch.csv"),
-        interpolation=read_json(Path("metrics/gan/interpolation.json")),
+        shares=read_csv(GAN / "digit_shares.csv"),
+        walks=whole_walks(read_csv(GAN / "interpolation.csv")),
     )
     statements = table([*sequence_claims.check(sequence), *gan_claims.check(gan)])
     write_csv(Path("plots/claims.csv"), statements)

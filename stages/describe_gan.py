@@ -8,6 +8,7 @@ import pandas as pd
 
 from dlreport.config import load_params
 from dlreport.gan import figures
+from dlreport.gan.images import DIGITS
 from dlreport.gan.networks import layer_table
 from dlreport.io import read_csv, read_tensors, write_csv, write_figure, write_metrics
 
@@ -15,19 +16,23 @@ PLOTS = Path("plots/gan")
 
 
 def main() -> None:
-    losses = read_csv(PLOTS / "losses.csv")
+    losses, digits = read_csv(PLOTS / "losses.csv"), read_tensors(Path("data/mnist/train.pt"))["labels"]
     last = losses[losses["epoch"] == losses["epoch"].max()].mean()
     metrics = {
         **{f"{name}_loss": float(last[name]) for name in ("discriminator", "generator")},
-        "training_images": len(read_tensors(Path("data/mnist/train.pt"))["images"]),
+        "training_images": len(digits),
     }
     write_metrics(Path("metrics/gan/training.json"), metrics)
     write_csv(PLOTS / "layers.csv", pd.DataFrame(layer_table(load_params().gan.latent_dim)))
     write_figure(PLOTS / "losses.png", figures.losses(losses))
     write_figure(PLOTS / "quality_by_epoch.png", figures.quality_by_epoch(read_csv(PLOTS / "quality_by_epoch.csv")))
-    pairs = read_tensors(Path("models/closest_pairs.pt"))  # [2, digits, 1, 28, 28]
-    title = "of each digit the generated image (above) that is closest to a training image (below)"
-    write_figure(PLOTS / "closest_pairs.png", figures.image_grid(pairs.flatten(0, 1), title, columns=pairs.shape[1]))
+    real = (digits.bincount(minlength=DIGITS) / len(digits)).tolist()
+    write_figure(PLOTS / "digit_shares.png", figures.digit_shares(read_csv(PLOTS / "digit_shares.csv"), real))
+    pairs = read_tensors(Path("models/closest_pairs.pt"))  # as quality.Pairs has them
+    read_as = [f"{digit} ({share:.3f})" for digit, share in zip(pairs["digits"], pairs["confidence"], strict=True)]
+    title = "generated images that are closest to training images (below), and how they are read"
+    grid = figures.image_grid(pairs["images"].flatten(0, 1), title, len(read_as), read_as)
+    write_figure(PLOTS / "closest_pairs.png", grid)
 
 
 if __name__ == "__main__":

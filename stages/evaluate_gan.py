@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dlreport.config import load_params
 from dlreport.gan.classifier import Classifier
-from dlreport.gan.quality import Reference, measure_snapshots, measure_sources
+from dlreport.gan.quality import Reference, measure
 from dlreport.gan.samples import generate
 from dlreport.io import read_tensors, write_csv, write_metrics, write_tensors
 from dlreport.progress import start_logging
@@ -31,19 +31,23 @@ def main() -> None:
     classifier = Classifier.of_digits(read_tensors(Path("models/classifier.pt"))).to(where)
     train, test = (read_tensors(Path(f"data/mnist/{split}.pt")) for split in ("train", "test"))
     count = min(params.quality.images, len(test["images"]))
-    real = Reference.build({name: values[:count] for name, values in test.items()}, train, classifier)
+    first = {name: values[:count] for name, values in test.items()}
+    real = Reference.build(first, train, classifier, params.quality.neighbours)
 
-    def draw(replicate: int, network: str, repeat: int = 0) -> Tensor:
-        noise = stream(params.seed, "quality", "latents", repeat)
-        latents = torch.randn(count, params.gan.latent_dim, generator=noise)
+    # The same for all, so that what differs between epochs is the generators' doing.
+    latents = torch.randn(count, params.gan.latent_dim, generator=stream(params.seed, "quality", "latents"))
+
+    def draw(replicate: int, network: str) -> Tensor:
         return generate(read_tensors(Path(f"models/gan/{replicate}/{network}.pt")), latents).to(where)
 
-    write_csv(PLOTS / "quality_by_epoch.csv", measure_snapshots(draw, real, params))
-    table, closest = measure_sources(draw, real, params)
-    write_csv(PLOTS / "quality.csv", table)
-    write_tensors(Path("models/closest_pairs.pt"), closest)
+    found = measure(draw, real, params)
+    write_csv(PLOTS / "quality_by_epoch.csv", found.by_epoch)
+    write_csv(PLOTS / "digit_shares.csv", found.shares)
+    write_csv(PLOTS / "quality.csv", found.sets)
+    write_csv(PLOTS / "quality_by_digit.csv", found.by_digit)
+    write_tensors(Path("models/closest_pairs.pt"), found.pairs._asdict())
 
-    means = table.groupby("images").mean()
+    means = found.sets.groupby("images").mean()
     fids = {"fid_average": means.at["average", "fid"], "fid_reference": means.at["training images", "fid"]}
     metrics = means.loc["generator", list(IN_METRICS)].to_dict() | fids
     write_metrics(Path("metrics/gan/quality.json"), {name: float(value) for name, value in metrics.items()})

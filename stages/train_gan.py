@@ -24,15 +24,16 @@ def main() -> None:
     settings["gan"] = params.gan.model_dump(exclude=NOT_DECIDING)
     checkpoints = Checkpoints.of(Path(".checkpoints/GAN"), params.checkpoint_seconds, settings, pixels)
     stop_by_signal()
-    losses = []
+    tables = []
     for replicate, trained in enumerate(train_replicates(pixels, params, workers(), checkpoints)):
         files = {f"snapshots/{epoch:04d}": weights for epoch, weights in trained.snapshots.items()}
         files |= {name: getattr(trained, name) for name in ("generator", "discriminator", "average")}
         for name, weights in files.items():
             write_tensors(Path(f"models/gan/{replicate}/{name}.pt"), weights)
         epochs = range(1, params.gan.epochs + 1)
-        losses.append(pd.DataFrame({"replicate": replicate, "epoch": epochs, **trained.losses}))
-    write_csv(Path("plots/gan/losses.csv"), pd.concat(losses))
+        shown = {**trained.losses, **trained.accuracies}
+        tables.append(pd.DataFrame({"replicate": replicate, "epoch": epochs, **shown}))
+    write_csv(Path("plots/gan/losses.csv"), pd.concat(tables))
     checkpoints.remove()
 
 

@@ -16,6 +16,8 @@ from made_up import STEPS, curve, wave
 from scratch import ROOT
 
 RUNS = 6
+TRAININGS = 3  # of the GAN
+EPOCHS = [0, 40, 100, 140, 200, 250]  # at which its generator is kept
 
 
 class Evidence(NamedTuple):
@@ -69,20 +71,46 @@ def gradients(vanilla: float, lstm: float, held: float) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"gradient_cell": float})
 
 
-def quality(told_apart: float, missing: int, near: float) -> pd.DataFrame:
-    rows = [
-        {"images": images, "replicate": 0, "fid_sd": 1.0, "digits_missing": missing, "two_sample_accuracy": share}
-        | {"two_sample_low": share - 0.01, "two_sample_high": share + 0.01}
-        | {"near_training": near if images == "generator" else 0.01}
-        for images, share in (("generator", told_apart), ("training images", 0.53))
-    ]
+def quality(told_apart: float, near: float) -> pd.DataFrame:
+    """Of the trainings' sets of images, and of one of real ones."""
+    of_real = {"two_sample_accuracy": 0.53, "two_sample_high": 0.54, "near_training": 0.01}
+    rows = [{"images": "training images", "replicate": 0, **of_real}]
+    for k, name in product(range(TRAININGS), ("generator", "average")):
+        found = {"two_sample_accuracy": told_apart + 0.001 * k, "near_training": near + 0.001 * k}
+        rows.append({"images": name, "replicate": k, **found})
     return pd.DataFrame(rows)
 
 
-def losses(sign: int) -> pd.DataFrame:
+def of_trainings(table: dict[str, Any]) -> pd.DataFrame:
+    """The same for each training, but for some per cent."""
+    numbers = [name for name in table if name != "epoch"]
+    tables = [pd.DataFrame({"replicate": k, **table}) for k in range(TRAININGS)]
+    for k, one in enumerate(tables):
+        one[numbers] *= 1 - 0.01 * k
+    return pd.concat(tables, ignore_index=True)
+
+
+def losses(sign: int, end: float, drift: float, accuracy: float) -> pd.DataFrame:
+    """The discriminator's loss falls, rises and falls to `end` (or the other way round), the generator's mirrors it but
+    for a drift by epoch."""
     epochs = np.arange(1, 251)
-    course = sign * np.interp(epochs, [1, 10, 60, 250], [0.2, -0.4, 0.0, -0.3])
-    return pd.DataFrame({"replicate": 0, "epoch": epochs, "discriminator": 1 + course, "generator": 1 - course})
+    course = sign * np.interp(epochs, [1, 10, 60, 200, 250], [0.2, -0.4, 0.0, -0.3, end])
+    found = {"discriminator": 1 + course, "generator": 1 - course + drift * epochs}
+    return of_trainings({"epoch": epochs, **found, "accuracy_real": accuracy, "accuracy_generated": accuracy})
+
+
+def by_epoch(fids: list[float], matched: list[float], unsure: float) -> pd.DataFrame:
+    return of_trainings({"epoch": EPOCHS, "fid": fids, "fid_matched": matched, "unsure": unsure})
+
+
+def shares(rarest: float) -> pd.DataFrame:
+    """Of two digits at the end of training."""
+    rows = [{"replicate": k, "epoch": EPOCHS[-1], "digit": d} for k, d in product(range(TRAININGS), range(2))]
+    return pd.DataFrame(rows).assign(share=lambda table: np.where(table["digit"] == 0, rarest, 1 - rarest))
+
+
+def walks(pixels: float, features: float) -> pd.DataFrame:
+    return of_trainings({"largest_step_share": [pixels], "largest_step_share_features": [features]})
 
 
 def as_claimed(params: Params) -> Evidence:
@@ -98,7 +126,7 @@ def as_claimed(params: Params) -> Evidence:
         ("LSTM", 20): (runs(13_000, 1, 0.001, least=0.01), around(0.9996)),
     }
     rising_run = found["VanillaRNN", 10][0].assign(accuracy_mean=lambda table: table["step"] / 60_000)
-    by_epoch = {"epoch": [0, 40, 100, 250], "fid": [300.0, 60, 20, 10], "unsure": [1.0, 0.3, 0.2, 0.1]}
+    fids = [300.0, 60, 20, 14, 10, 9.8]
     sequence = sequence_claims.SequenceEvidence(
         params=params,
         published=read_yaml(ROOT / "published.yaml"),
@@ -110,10 +138,11 @@ def as_claimed(params: Params) -> Evidence:
     )
     gan = gan_claims.GanEvidence(
         params=params,
-        losses=losses(1),
-        quality=quality(0.54, 0, 0.01),
-        quality_by_epoch=pd.DataFrame({"replicate": 0, **by_epoch}),
-        interpolation={"largest_step_share": 0.2, "largest_step_share_features": 0.3},
+        losses=losses(1, end=-0.302, drift=0, accuracy=0.7),
+        quality=quality(0.52, 0.01),
+        quality_by_epoch=by_epoch(fids, fids, unsure=0.3),
+        shares=shares(0.1),
+        walks=walks(0.2, 0.3),
     )
     return Evidence(sequence, gan)
 
@@ -129,7 +158,7 @@ def otherwise(claimed: Evidence) -> Evidence:
     for curves in (lstm, vanilla):
         for length in (15, 20):
             curves[length] = curves[length].assign(loss_mean=3 + curves[length]["step"] / 50_000)
-    by_epoch = claimed.gan.quality_by_epoch
+    fids = [10.0, 20, 60, 100, 150, 300]
     return claimed.but(
         replicates={("VanillaRNN", length): around(0.5 if length == 5 else 0.9998) for length in late}
         | {("LSTM", length): around(0.5) for length in late},
@@ -138,15 +167,29 @@ def otherwise(claimed: Evidence) -> Evidence:
         longer=around(0.5),
         longer_curve=runs(60_000, 0.5, 0.001),
         gradients=gradients(vanilla=0.5, lstm=1e-6, held=1.0),
-        losses=losses(-1),
-        quality=quality(0.9, 3, 0.3),
-        quality_by_epoch=by_epoch.assign(fid=by_epoch["fid"][::-1].values, unsure=0.9),
-        interpolation={"largest_step_share": 0.9, "largest_step_share_features": 0.8},
+        losses=losses(-1, end=-0.6, drift=-0.001, accuracy=0.4),
+        quality=quality(0.9, 0.3),
+        quality_by_epoch=by_epoch(fids, fids, unsure=0.9),
+        shares=shares(0.001),
+        walks=walks(0.9, 0.45),
+    )
+
+
+def first_trainings(claimed: Evidence, count: int) -> Evidence:
+    """Of the GAN's trainings these alone."""
+    gan = claimed.gan
+    return claimed.but(
+        **{
+            name: table[table["replicate"] < count]
+            for name in ("losses", "quality", "quality_by_epoch", "shares", "walks")
+            for table in [getattr(gan, name)]
+        }
     )
 
 
 def one_run_each(claimed: Evidence) -> Evidence:
     """Of each training, as far as there are several, the first run alone."""
+    claimed = first_trainings(claimed, 1)
     sequence = claimed.sequence
     return claimed.but(
         replicates={task: table.iloc[:1] for task, table in sequence.replicates.items()},

@@ -49,24 +49,40 @@ AS_PUBLISHED = {
     ("LSTM", 20): (0.9995, 13000, 0.0),
 }
 
-WALK = {
-    "largest_step_share": 0.2,
-    "largest_step_share_features": 0.3,
-    "digit_changes": 1,
-    "least_confidence": 0.8,
-}
+WALKS = pd.DataFrame(
+    {
+        "replicate": [0, 0, 0, 1, 1, 1],
+        "digit": [9, 9, 4, 1, 1, 1],
+        "confidence": [0.9, 0.8, 0.99] * 2,
+        "pixel_step": [np.nan, 0.4, 0.6, np.nan, 0.5, 0.5],
+        "feature_step": [np.nan, 0.3, 0.7, np.nan, 0.5, 0.5],
+    }
+)
 
 
-def quality(name: str, **values: float) -> dict[str, float | str]:
+def quality(name: str, replicate: int = 0, **values: float) -> dict[str, float | str]:
     shares = ("precision", "recall", "density", "coverage", "unsure", "digits_total_variation")
     return {
         "images": name,
-        "replicate": 0,
+        "replicate": replicate,
         **dict.fromkeys(shares, 0.5),
-        **{"fid": 7.0, "fid_sd": 0.1, "kid": 0.01, "digits_missing": 0, "near_training": 0.01},
-        **{"two_sample_accuracy": 0.5, "two_sample_low": 0.49, "two_sample_high": 0.51},
+        **{"fid": 7.0 + replicate, "fid_matched": 6.0, "distinct_matched": 9000, "kid": 0.01, "digits_missing": 0},
+        **{"near_training": 0.01, "two_sample_accuracy": 0.5, "two_sample_low": 0.49, "two_sample_high": 0.51},
         **values,
     }
+
+
+def by_digit() -> pd.DataFrame:
+    """Of two digits, of which the second is never generated."""
+    rows = [
+        {"images": images, "replicate": 0, "digit": digit, "share": share, "fid": fid}
+        for images, of_digits in (
+            ("generator", [(1.0, 40.0), (0.0, np.nan)]),
+            ("training images", [(0.4, 20.0), (0.6, 21.0)]),
+        )
+        for digit, (share, fid) in enumerate(of_digits)
+    ]
+    return pd.DataFrame(rows)
 
 
 def ablation(as_reported: int, adam: int) -> pd.DataFrame:
@@ -127,17 +143,28 @@ def results(tasks: dict[tuple[str, int], tuple[float, int, float]] = AS_PUBLISHE
                 "epoch": epochs,
                 "discriminator": turns - courses[0] * 0.001 * np.maximum(epochs - 60, 0),
                 "generator": 2 - turns - courses[1] * 0.001 * np.maximum(epochs - 60, 0),
+                "accuracy_real": 0.7,
+                "accuracy_generated": 0.8,
             }
         ),
         "layers": pd.DataFrame(
             {"network": ["generator", "discriminator"], "layer": ["A()", "B()"], "parameters": [1, 2]}
         ),
         "grid_epochs": [0, 20, 250],
-        "interpolation": WALK,
-        "walk": pd.DataFrame({"digit": [9, 9, 4]}),
+        "walks": WALKS,
         "classifier": {"test_accuracy": 0.9935},
-        "quality": pd.DataFrame([quality(name) for name in ("generator", "average", "training images")]),
-        "quality_by_epoch": pd.DataFrame({"replicate": 0, "epoch": [0, 100, 250], "fid": [300.0, 9.0, 7.0]}),
+        "quality": pd.DataFrame(
+            [
+                *(quality("generator", k) for k in (0, 1)),
+                quality("average", recall=np.nan, kid=np.nan, two_sample_accuracy=np.nan),
+                quality("training images"),
+            ]
+        ),
+        "quality_by_epoch": pd.DataFrame(
+            {"replicate": 0, "epoch": [0, 100, 250], "fid": [300.0, 9.0, 7.0], "fid_matched": [np.nan, 8.0, 6.0]}
+            | {"precision": [1.0, 0.9, 0.9], "density": [0.2, 1, 1], "coverage": [0.0001, 0.9, 0.9]}
+        ),
+        "quality_by_digit": by_digit(),
         "claims": pd.DataFrame(
             [
                 {"claim": claim, "statement": "so", "test": "thus", "why": "as", "verdict": verdict, "evidence": "that"}

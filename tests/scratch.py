@@ -92,7 +92,6 @@ DEFAULTS = {
     "classifier.learning_rate": 0.005,
     "classifier.weight_decay": 0.05,
     "quality.images": 10_000,
-    "quality.repeats": 5,
     "quality.neighbours": 5,
     "quality.confident": 0.9,
     "quality.missing_below": 0.01,
@@ -125,7 +124,6 @@ TINY = {
     "gan.snapshot_every": 2,
     "classifier.epochs": 1,
     "quality.images": 100,
-    "quality.repeats": 2,
     "quality.two_sample_epochs": 1,
     **{f"mnist.md5.{path.name}": hashlib.md5(path.read_bytes()).hexdigest() for path in SAMPLE.iterdir()},
 }

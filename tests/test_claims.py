@@ -1,7 +1,9 @@
 """Verdicts follow the numbers: made-up results in which every claim holds, and others in which it does not."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import evidence
 from dlreport.errors import UserError
@@ -13,7 +15,8 @@ from dlreport.statistics.claims import OURS, VERDICTS, Claims, Statement, counts
 from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Outcome, single_run
 from evidence import RUNS, Evidence, around, runs
 
-PUBLISHED = range(1, 8)
+PUBLISHED = range(1, 10)
+GAN = range(5, 10)
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def as_claimed(params) -> Evidence:
 def verdicts(found: Evidence) -> dict[int | str, list[str]]:
     statements = found.check()
     assert all(one.test and one.why and one.outcome.evidence and one.outcome.power for one in statements)
-    return {claim: [one.outcome.verdict for one in statements if one.claim == claim] for claim in (*range(8), OURS)}
+    return {claim: [one.outcome.verdict for one in statements if one.claim == claim] for claim in (*range(10), OURS)}
 
 
 def unlike(found: Evidence, verdict: str) -> list[tuple[int, str, str]]:
@@ -66,7 +69,8 @@ def test_ours_can_have_either_verdict(as_claimed):
         ours = {one.says: one.outcome.verdict for one in found.check() if one.claim == OURS and "explode" in one.says}
         assert [*ours.values()] == [verdict, verdict]
     for found, verdict in ((as_claimed, SUPPORTED), (evidence.otherwise(as_claimed), NOT_SUPPORTED)):
-        assert [one.outcome.verdict for one in found.check() if "copying" in one.says] == [verdict]
+        copies = [one.outcome.verdict for one in found.check() if "copying" in one.says]
+        assert copies == [verdict, verdict]  # of the generator and its average
     solved = [one for one in as_claimed.check() if "solves" in one.says]
     assert len(solved) == len({one.says for one in solved}) == 8
 
@@ -88,6 +92,77 @@ def test_a_third_model_changes_no_published_claim(as_claimed):
         *("the GRU ", "the GRU "),
         "the GRU's gradient ",
     ]
+
+
+@pytest.mark.parametrize("trainings", [1, 2])
+def test_fewer_than_three_trainings_of_the_gan_decide_nothing(as_claimed, trainings):
+    found = verdicts(evidence.first_trainings(as_claimed, trainings))
+    assert {verdict for claim in GAN for verdict in found[claim]} == {UNDECIDED}
+
+
+def gan_outcome(found: Evidence, words: str) -> Outcome:
+    """Of the one statement that is said in these words."""
+    (outcome,) = [one.outcome for one in found.check() if words in one.says]
+    return outcome
+
+
+def test_what_differs_between_trainings_decides(as_claimed):
+    """The same mean share, far above a half: three trainings that agree support the statement, others do not."""
+    table = as_claimed.gan.quality_by_epoch
+    for unsure, verdict in (((0.29, 0.3, 0.31), SUPPORTED), ((0.01, 0.3, 0.59), UNDECIDED)):
+        changed = as_claimed.but(quality_by_epoch=table.assign(unsure=[unsure[k] for k in table["replicate"]]))
+        assert gan_outcome(changed, "digits to the classifier").verdict == verdict
+
+
+def test_evidence_of_trainings_is_their_mean_its_interval_and_each(as_claimed):
+    """Of ratios: the logarithms' mean and Student's interval, taken back."""
+    ratios = np.array([0.5, 0.4, 0.25])
+    table = as_claimed.gan.quality_by_epoch.set_index(["epoch", "replicate"])["fid"].unstack()
+    table.loc[100] = table.loc[40] * ratios
+    fids = table.stack().rename("fid").reset_index().assign(fid_matched=1.0, unsure=0.1)
+    outcome = gan_outcome(as_claimed.but(quality_by_epoch=fids), "those of epoch 40")
+    low, high = np.exp(stats.t.interval(0.95, 2, np.log(ratios).mean(), stats.sem(np.log(ratios))))
+    expected = f"ratio {stats.gmean(ratios):.2f} ({low:.2f} to {high:.2f}); trainings 0.50, 0.40, 0.25"
+    assert (outcome.verdict, outcome.evidence) == (SUPPORTED, expected)
+
+
+@pytest.mark.parametrize(
+    ("matched", "verdict"),
+    [([20, 20, 20, 20], SUPPORTED), ([20, 30, 45, 59], NOT_SUPPORTED), ([20, 30, 35, 40], UNDECIDED)],
+)
+def test_a_rise_of_fid_is_a_drift_of_shares_if_most_of_it_goes_when_they_are_matched(as_claimed, matched, verdict):
+    """FID rises from 20 to 60; in the last case half of that stays, give or take a little."""
+    found = evidence.by_epoch([300.0, 60, 20, 30, 45, 60], [300.0, 60, *map(float, matched)], unsure=0.1)
+    found.loc[found["epoch"] == 250, "fid_matched"] += [-1, 0, 2]
+    outcome = gan_outcome(as_claimed.but(quality_by_epoch=found), "drift of the digits' shares")
+    assert outcome.verdict == verdict
+
+
+def test_a_discriminator_that_leans_to_real_images_is_better_than_a_guess_on_both_kinds_together(as_claimed):
+    leaning = as_claimed.but(losses=as_claimed.gan.losses.assign(accuracy_real=0.9, accuracy_generated=0.4))
+    found = [one.outcome.verdict for one in leaning.check() if one.claim == 9 and "images right" in one.statement]
+    assert found == [SUPPORTED, NOT_SUPPORTED, SUPPORTED]  # real, generated, both
+
+
+def test_a_loss_whose_line_moves_by_less_than_a_hundredth_has_settled(as_claimed):
+    """Over the last fifth of 250 epochs."""
+    losses = as_claimed.gan.losses
+    for change, verdict in ((0.005, SUPPORTED), (-0.02, NOT_SUPPORTED)):
+        line = 1 + change * (losses["epoch"] - 225) / 49
+        found = as_claimed.but(losses=losses.assign(discriminator=line * (1 + 0.01 * losses["replicate"])))
+        assert gan_outcome(found, "discriminator's loss [has settled").verdict == verdict
+
+
+def test_without_a_rise_of_fid_there_is_no_drift_to_explain(as_claimed):
+    assert gan_outcome(as_claimed, "drift of the digits' shares").verdict == UNDECIDED
+
+
+def test_a_walk_with_a_step_of_a_third_of_the_way_is_not_gradual(as_claimed):
+    """One step of eight took 45 % of the way of version 1.0's walk."""
+    for step, verdict in ((0.30, SUPPORTED), (0.3333, UNDECIDED), (0.45, NOT_SUPPORTED)):
+        walks = as_claimed.gan.walks.assign(largest_step_share_features=[step - 0.01, step, step + 0.01])
+        found = [one.outcome.verdict for one in as_claimed.but(walks=walks).check() if "features" in one.statement]
+        assert found == [verdict]
 
 
 def test_two_epochs_say_nothing_of_the_long_run(as_claimed):
@@ -209,7 +284,8 @@ def test_models_may_have_different_numbers_of_runs(as_claimed):
 def test_a_single_run_leaves_the_claims_on_runs_undecided(as_claimed):
     """But for what one run proves: that a thing can be."""
     found = evidence.one_run_each(as_claimed).check()
-    decided = {one.statement for one in found if one.outcome.verdict != UNDECIDED and one.claim in range(5)}
+    among = {*range(5), *GAN}
+    decided = {one.statement for one in found if one.outcome.verdict != UNDECIDED and one.claim in among}
     assert decided == {"VanillaRNN, length 10: with 100,000 steps it can converge to 1"}
 
 
@@ -278,7 +354,7 @@ def test_the_table_and_the_counts_are_those_of_the_statements(as_claimed):
     ours = [one for one in statements if one.claim == OURS]
     assert rows["claim"].isna().tolist() == [False] * (len(rows) - len(ours)) + [True] * len(ours)
     found = counts(rows)
-    of_claims = [found[f"claim_{claim}"] for claim in range(8)]
+    of_claims = [found[f"claim_{claim}"] for claim in range(10)]
     for verdict, name in zip(VERDICTS, ("supported", "not_supported", "undecided"), strict=True):
         published = [one for one in statements if one.claim != OURS and one.outcome.verdict == verdict]
         assert found[name] == sum(claim[name] for claim in of_claims) == len(published)

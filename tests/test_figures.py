@@ -277,18 +277,37 @@ def test_models_have_colours_of_their_own():
     assert len({to_hex(colour) for colour in colours(MODELS).values()}) == len(MODELS)
 
 
-def test_the_gans_loss_figure_has_each_networks_losses_under_its_name():
-    table = pd.DataFrame({"replicate": 0, "epoch": [1, 2], "discriminator": [1.0, 0.9], "generator": [0.7, 0.8]})
-    (axes,) = gan_figures.losses(table).axes
-    assert lines(axes) == {"discriminator": [([1, 2], [1.0, 0.9])], "generator": [([1, 2], [0.7, 0.8])]}
+def test_the_gans_loss_figure_has_losses_on_the_left_and_the_discriminators_accuracies_on_the_right():
+    found = {"discriminator": [1.0, 0.9], "generator": [0.7, 0.8]}
+    accuracies = {"accuracy_real": [0.6, 0.7], "accuracy_generated": [0.8, 0.9]}
+    loss, accuracy = gan_figures.losses(pd.DataFrame({"replicate": 0, "epoch": [1, 2], **found, **accuracies})).axes
+    assert lines(loss) == {"discriminator": [([1, 2], [1.0, 0.9])], "generator": [([1, 2], [0.7, 0.8])]}
+    assert lines(accuracy) == {
+        "real images": [([1, 2], [0.6, 0.7])],
+        "generated images": [([1, 2], [0.8, 0.9])],
+        "both": [([1, 2], [pytest.approx(0.7), pytest.approx(0.8)])],
+    }
+
+
+def test_the_figure_of_shares_has_a_panel_for_each_digit_with_its_real_share():
+    rows = [(0, epoch, digit, (digit + epoch) / 100) for epoch in (0, 20, 40) for digit in range(10)]
+    table = pd.DataFrame(rows, columns=["replicate", "epoch", "digit", "share"])
+    panels = gan_figures.digit_shares(table, [digit / 45 for digit in range(10)]).axes
+    assert [axes.get_title() for axes in panels] == [str(digit) for digit in range(10)]
+    for digit, axes in enumerate(panels):
+        shares, real = axes.get_lines()
+        assert shares.get_xdata().tolist() == [20, 40]
+        assert shares.get_ydata().tolist() == pytest.approx([(digit + 20) / 100, (digit + 40) / 100])
+        assert set(real.get_ydata()) == {digit / 45}
 
 
 def test_the_gans_quality_figure_has_the_distance_on_the_left_and_shares_on_the_right():
     shares = {"coverage": [0.1, 0.2], "precision": [0.3, 0.4], "unsure": [0.6, 0.5]}
-    table = pd.DataFrame({"replicate": 0, "epoch": [0, 20], "fid": [300.0, 7.0], **shares})
+    distances = {"fid": [300.0, 7.0], "fid_matched": [np.nan, 6.0]}  # no digit is drawn before training
+    table = pd.DataFrame({"replicate": 0, "epoch": [0, 20], **distances, **shares})
     distance, share = gan_figures.quality_by_epoch(table).axes
     assert distance.get_yscale() == "log"
-    assert lines(distance)[""] == [([0, 20], [300, 7])]
+    assert lines(distance) == {"as they are": [([0, 20], [300, 7])], "at matched shares": [([20], [6])]}
     assert {name: line for name, (line,) in lines(share).items()} == {
         "coverage": ([0, 20], [0.1, 0.2]),
         "precision": ([0, 20], [0.3, 0.4]),

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dlreport.gan.claims import loss_course
+from dlreport.gan.courses import loss_course
 
 
 def test_loss_course_of_a_loss_that_falls_rises_and_declines():

@@ -1,11 +1,14 @@
 """Pictures from a generator, and walks through its latent space."""
 
+import pandas as pd
 import pytest
 import torch
 
+from dlreport.gan.classifier import Classifier, read
+from dlreport.gan.courses import whole_walks
 from dlreport.gan.networks import Generator
 from dlreport.gan.samples import generate, grid_latents, line_latents, spherical, straight
-from dlreport.gan.walk import step_shares
+from dlreport.gan.walk import measure_walk, step_shares
 from helpers import seeded
 
 
@@ -35,6 +38,43 @@ def test_step_shares():
     jump = torch.zeros(9, 1, 28, 28)
     jump[4:] = 1
     assert step_shares(jump).tolist() == [0, 0, 0, 1, 0, 0, 0, 0]
+
+
+def test_a_walk_has_a_row_for_each_image_with_its_reading_and_the_step_that_leads_to_it():
+    images = torch.randn(4, 1, 28, 28, generator=seeded(1))
+    classifier = Classifier(10, seeded(2)).eval()
+    table, reading = measure_walk(images, torch.linspace(0, 1, 4), classifier), read(classifier, images)
+    assert table["digit"].tolist() == reading.digits.tolist()
+    assert table["confidence"].tolist() == pytest.approx(reading.confidence.tolist())
+    assert table["pixel_step"].isna().tolist() == [True, False, False, False]
+    assert table["pixel_step"][1:].tolist() == pytest.approx(step_shares(images).tolist())
+    assert table["feature_step"][1:].tolist() == pytest.approx(step_shares(reading.features).tolist())
+
+
+def test_each_replicates_walk_is_summed_up_alone():
+    table = pd.DataFrame(
+        {
+            "replicate": [0, 0, 0, 1, 1, 1],
+            "digit": [9, 0, 0, 3, 5, 3],
+            "confidence": [0.9, 0.8, 1, 0.7, 0.95, 1],
+            "pixel_step": [None, 0.2, 0.8, None, 0.5, 0.5],
+            "feature_step": [None, 0.9, 0.1, None, 0.4, 0.6],
+        }
+    )
+    assert whole_walks(table).to_dict("index") == {
+        0: {
+            "largest_step_share": 0.8,
+            "largest_step_share_features": 0.9,
+            "digit_changes": 1,
+            "least_confidence": 0.8,
+        },
+        1: {
+            "largest_step_share": 0.5,
+            "largest_step_share_features": 0.6,
+            "digit_changes": 2,
+            "least_confidence": 0.7,
+        },
+    }
 
 
 def test_straight_and_spherical_walks_have_their_ends_and_the_sphere_its_norm():

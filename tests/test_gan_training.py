@@ -13,7 +13,8 @@ from dlreport.errors import UserError
 from dlreport.gan.engines import AutogradGan, Engine, NativeGan
 from dlreport.gan.images import normalise
 from dlreport.gan.networks import Discriminator, Generator
-from dlreport.gan.training import GanRun, train_gan, train_replicates
+from dlreport.gan.thresholds import JUDGED
+from dlreport.gan.training import ACCURACIES, GanRun, discriminator_accuracy, train_gan, train_replicates
 from dlreport.streams import stream
 from helpers import gan_params, tiny_gan
 
@@ -68,7 +69,7 @@ def test_a_snapshot_is_kept_at_each_snapshot_epoch_of_that_epochs_generator(digi
 def test_a_replicate_is_the_run_of_a_later_seed(digits, tiny):
     replicate, run = train(digits[:20], tiny, replicate=1), train(digits[:20], tiny, seed=SEED + 1)
     assert same(replicate.generator, run.generator)
-    assert replicate.losses == run.losses
+    assert (replicate.losses, replicate.accuracies) == (run.losses, run.accuracies)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -79,7 +80,7 @@ def test_replicates_are_trained_in_their_order_in_one_process_or_two(digits, tin
     for replicate, run in enumerate(runs):
         alone = train(digits[:20], settings, replicate=replicate)
         assert same(run.generator, alone.generator)
-        assert run.losses == alone.losses
+        assert (run.losses, run.accuracies) == (alone.losses, alone.accuracies)
 
 
 def test_same_seed_gives_the_same_weights_and_losses(digits, tiny):
@@ -101,6 +102,44 @@ def test_the_average_is_of_every_nth_iterations_weights_and_changes_no_training(
     for name, value in averaged.average.items():
         if not name.endswith("num_batches_tracked"):
             torch.testing.assert_close(value, 0.75 * first[name] + 0.25 * second[name], rtol=1e-5, atol=1e-6)
+
+
+class Brightness(nn.Module):
+    """In place of a discriminator: an image is real to it if its sum is positive."""
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        return images.sum(1)
+
+
+def test_the_discriminators_accuracy_is_its_share_of_right_answers_to_images_in_eval_mode():
+    generator = untrained()[0]
+    real = torch.tensor([1.0, 2.0, -1.0, 3.0])[:, None].expand(4, 784)
+    latents = torch.randn(50, 4, generator=torch.Generator().manual_seed(1))
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    of_real, of_generated = discriminator_accuracy(generator, Brightness(), real, latents).tolist()
+    assert of_real == 0.75
+    assert generator.training
+    assert same(generator.state_dict(), before)  # no running statistic has moved
+    images = generator.eval()(latents)
+    assert of_generated == pytest.approx((images.sum(1) < 0).double().mean().item())
+    assert 0 < of_generated < 1
+
+
+def test_the_accuracy_of_each_epoch_is_that_of_its_networks_and_changes_no_training(digits, tiny, monkeypatch):
+    run = train(digits[:20], tiny)
+    assert {name: len(values) for name, values in run.accuracies.items()} == dict.fromkeys(ACCURACIES, 2)
+    generator, discriminator = untrained()
+    generator.load_state_dict(run.generator)
+    discriminator.load_state_dict(run.discriminator)
+    latents = torch.randn(JUDGED, tiny.latent_dim, generator=stream(SEED, "gan", "accuracy", 2))
+    last = discriminator_accuracy(generator, discriminator, normalise(digits[:20]), latents)
+    assert [run.accuracies[name][-1] for name in ACCURACIES] == pytest.approx(last.tolist())
+    nothing = torch.zeros(2)
+    monkeypatch.setattr("dlreport.gan.training.discriminator_accuracy", lambda *networks_and_images: nothing)
+    without = train(digits[:20], tiny)
+    assert without.losses == run.losses
+    for network in ("generator", "discriminator", "average"):
+        assert same(getattr(without, network), getattr(run, network))
 
 
 def test_training_leaves_the_global_random_state(digits, tiny):

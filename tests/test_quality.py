@@ -1,5 +1,7 @@
 """The classifier, and the measures of the generator's images, against their definitions."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,16 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlreport.config import ClassifierSettings
-from dlreport.gan.classifier import FEATURES, Classifier, read, train_classifier
+from dlreport.gan.classifier import FEATURES, Classifier, Reading, read, train_classifier
 from dlreport.gan.images import as_images
 from dlreport.gan.quality import (
     Reference,
     fid,
+    fid_by_digit,
     kid,
+    matched,
+    matched_fid,
+    measure,
     memorised,
     nearest,
-    precision_recall_density_coverage,
+    precision_density_coverage,
     quick_measures,
+    reach,
+    recall,
+    shares_of,
     two_sample,
 )
 from dlreport.statistics.intervals import wilson
@@ -116,7 +125,8 @@ def by_definition(real: torch.Tensor, other: torch.Tensor, k: int) -> dict[str, 
 @pytest.mark.parametrize("shift", [0.0, 1.0, 100.0])
 def test_precision_recall_density_and_coverage_are_as_defined(shift):
     real, other = torch.randn(60, 4, generator=seeded(1)), torch.randn(60, 4, generator=seeded(2)) + shift
-    found = precision_recall_density_coverage(real, other, k=3, chunk=7)
+    found = precision_density_coverage(real, reach(real, 3), other, k=3, chunk=7)
+    found["recall"] = recall(real, other, k=3, chunk=7)
     assert found == pytest.approx(by_definition(real.double(), other.double(), 3))
     if shift == 100:
         assert set(found.values()) == {0.0}
@@ -142,31 +152,119 @@ def test_two_samples_of_one_set_cannot_be_told_apart_and_noise_can(params, mnist
 def test_the_test_images_themselves_are_perfect_and_one_digit_alone_is_not(params, mnist, settings):
     model = train(mnist, settings, epochs=4)
     test, split = as_images(mnist["test"]["images"]), mnist["train"]
-    real = Reference.build(mnist["test"], split, model)
+    real = Reference.build(mnist["test"], split, model, params.quality.neighbours)
     quality = params.quality.model_copy(update={"confident": 0.5})
     same = quick_measures(read(model, test), real, quality)
     assert same["fid"] == pytest.approx(0, abs=1e-3)
-    assert (same["precision"], same["recall"], same["coverage"]) == (1, 1, 1)
+    assert (same["precision"], same["coverage"]) == (1, 1)
+    assert same["fid_matched"] == pytest.approx(0, abs=1e-3)
+    assert same["distinct_matched"] == 128
     assert same["digits_missing"] == 0
     ones = as_images(split["images"][split["labels"] == 1])
     alone = quick_measures(read(model, ones), real, quality)
     assert alone["digits_missing"] >= 7
     assert alone["digits_total_variation"] > 0.7
+    assert math.isnan(alone["fid_matched"])
     assert alone["fid"] > 10 * abs(same["fid"])
 
 
-def test_copies_of_training_images_are_memorised_and_test_images_are_not(mnist, settings):
+@given(st.lists(st.integers(0, 9), max_size=60), st.lists(st.integers(0, 9), min_size=10, max_size=10))
+def test_matched_rows_hold_each_digit_as_often_as_asked_and_none_again_before_all(digits, counts):
+    digits, counts = torch.tensor(digits, dtype=torch.long), torch.tensor(counts)
+    for digit, rows in enumerate(matched(digits, counts)):
+        there = (digits == digit).nonzero()[:, 0].tolist()
+        assert len(rows) == (counts[digit] if there else 0)
+        times = [rows.tolist().count(row) for row in there]
+        assert sum(times) == len(rows)
+        assert max(times, default=0) - min(times, default=0) <= 1
+
+
+@pytest.fixture
+def real(mnist, settings) -> Reference:
+    return Reference.build(mnist["test"], mnist["train"], train(mnist, settings, epochs=4), 5)
+
+
+def drawn(real: Reference, shares: list[int]) -> Reading:
+    """Of the test images as read, each digit's first ones, again and again: as many as `shares` says."""
+    rows = torch.cat(matched(real.test.digits, torch.tensor(shares)))
+    parts = (part[rows] for part in (real.test.images, real.test.features, real.test.digits, real.test.confidence))
+    return Reading(*parts)
+
+
+def test_matched_shares_undo_a_drift_of_shares_and_nothing_else(real):
+    """Real images of which one digit is there far too often: by matched shares they are as the real ones."""
+    counts = real.counts.tolist()
+    drifted = drawn(real, [5 * count if digit == 1 else count for digit, count in enumerate(counts)])
+    assert fid(real.test.features, drifted.features) > 1
+    found = matched_fid(drifted, real)
+    assert found["fid_matched"] == pytest.approx(0, abs=1e-3)
+    assert found["distinct_matched"] == len(real.test.digits)
+    blurred = Reading(drifted.images, drifted.features * 0.9, drifted.digits, drifted.confidence)
+    assert matched_fid(blurred, real)["fid_matched"] > 0.5
+    few = matched_fid(drawn(real, [min(count, 3) for count in counts]), real)
+    assert few["fid_matched"] > 0.5
+    assert few["distinct_matched"] == sum(min(count, 3) for count in counts)
+
+
+def test_fid_by_digit_is_that_of_the_images_of_one_digit(real):
+    changed = Reading(real.test.images, real.test.features.clone(), real.test.digits, real.test.confidence)
+    changed.features[changed.digits == 7] += 1
+    found = fid_by_digit(changed, real)
+    assert found[7] == pytest.approx(FEATURES, rel=1e-3)
+    assert [*found[:7], *found[8:]] == pytest.approx([0] * 9, abs=1e-3)
+    without = real.test.digits != 3
+    parts = (part[without] for part in (real.test.images, real.test.features, real.test.digits, real.test.confidence))
+    missing = fid_by_digit(Reading(*parts), real)
+    assert [digit for digit, distance in enumerate(missing) if math.isnan(distance)] == [3]
+
+
+def test_all_is_measured_of_each_training_and_the_last_kept_generator_is_the_final_one(params, mnist, real):
+    """Training t's images after epoch e: training images, each epoch others; its average's are noise."""
+    gan = params.gan.model_copy(update={"replicates": 2, "epochs": 2, "snapshot_every": 1})
+    quality = params.quality.model_copy(update={"two_sample_epochs": 1})
+    small = params.model_copy(update={"gan": gan, "quality": quality})
+
+    def draw(replicate: int, network: str) -> torch.Tensor:
+        if network == "average":
+            return torch.rand(128, 1, 28, 28, generator=seeded(replicate)) * 2 - 1
+        return real.train[(first := 60 * replicate + 64 * int(network.removeprefix("snapshots/"))) : first + 128]
+
+    found = measure(draw, real, small)
+    assert list(zip(found.by_epoch["replicate"], found.by_epoch["epoch"], strict=True)) == [
+        (replicate, epoch) for replicate in (0, 1) for epoch in (0, 1, 2)
+    ]
+    sets = found.sets.set_index(["images", "replicate"])
+    assert list(sets.index) == [
+        *((name, k) for name in ("generator", "average") for k in (0, 1)),
+        ("training images", 0),
+    ]
+    last = found.by_epoch[found.by_epoch["epoch"] == 2].set_index("replicate")
+    assert sets.loc["generator", "fid"].tolist() == last["fid"].tolist()
+    assert sets["recall"].isna().tolist() == [False, False, True, True, False]  # of averages the quick measures alone
+    assert sets.at[("training images", 0), "near_training"] < 1 == sets.at[("generator", 1), "near_training"]
+    shares = found.shares.set_index(["replicate", "epoch", "digit"])["share"]
+    assert shares.groupby(level=[0, 1]).sum().tolist() == pytest.approx([1] * 6)
+    assert shares[1, 2].tolist() == pytest.approx(
+        shares_of(read(real.model, draw(1, "snapshots/0002")).digits).tolist()
+    )
+    assert len(found.by_digit) == 10 * len(sets)
+    assert found.by_digit.groupby(["images", "replicate"])["share"].sum().tolist() == pytest.approx([1] * 5)
+
+
+def test_copies_of_training_images_are_memorised_and_test_images_are_not(real):
     """A hundredth, which sets the limit, is less than one image here: of a digit's test images at most one is below."""
-    model = train(mnist, settings, epochs=4)
-    test, digits = (as_images(mnist[split]["images"]) for split in ("test", "train"))
-    real = Reference.build(mnist["test"], mnist["train"], model)
-    share, _ = memorised(read(model, test), real)
+    digits = real.train
+    share, _ = memorised(real.test, real)
     assert share < 0.15
-    copies = read(model, digits[:50] * 0.99)
-    share, (images, nearest_ones) = memorised(copies, real)
+    copies = read(real.model, digits[:50] * 0.99)
+    share, pairs = memorised(copies, real)
     assert share == 1
+    images, nearest_ones = pairs.images
     torch.testing.assert_close(images, nearest_ones * 0.99)
-    assert len(images) == len(copies.digits.unique())
-    share, (images, nearest_ones) = memorised(read(model, digits), real, of_training=True)
+    assert pairs.digits.tolist() == copies.digits.unique().tolist()
+    again = read(real.model, images)
+    assert torch.equal(again.digits, pairs.digits)
+    torch.testing.assert_close(again.confidence, pairs.confidence)
+    share, pairs = memorised(read(real.model, digits), real, of_training=True)
     assert share < 1
-    assert not any(torch.equal(*pair) for pair in zip(images, nearest_ones, strict=True))
+    assert not any(torch.equal(*pair) for pair in zip(*pairs.images, strict=True))

@@ -55,7 +55,7 @@ def test_every_place_follows_the_verdict(params, how, verdict):
     for number, row in enumerate(rows):
         of_claim = Counter(one.outcome.verdict for one in statements if one.claim == number)
         assert row.endswith(" | ".join(str(of_claim[each]) for each in VERDICTS) + " |")
-    assert len(rows) == 8
+    assert len(rows) == 10
 
 
 def test_no_template_judges_a_number(repository):

@@ -72,7 +72,7 @@ def test_a_killed_gan_ends_in_the_same_bits(tmp_path, digits, gan, engine, kill_
     def train(checkpoints: Checkpoints):
         run = train_gan(digits[:40], gan_params(gan, 5), 1, 0, checkpoints)
         networks = {name: getattr(run, name) for name in ("generator", "discriminator", "average")}
-        return {**run.snapshots, **networks}, run.losses
+        return {**run.snapshots, **networks}, (run.losses, run.accuracies)
 
     if engine == "autograd":
         saves = min(saves, 11)  # of two an epoch

@@ -182,7 +182,6 @@ class ClassifierSettings(Section):
 
 class QualitySettings(Section):
     images: Annotated[int, Field(ge=100, le=10_000)]
-    repeats: Annotated[int, Field(ge=2, le=6)]  # the training set has six of 10,000 images
     neighbours: Annotated[int, Field(ge=1, le=99)]
     confident: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
     missing_below: Annotated[float, Field(ge=0, le=0.1, allow_inf_nan=False)]

@@ -1,6 +1,10 @@
-"""Claims 5 to 7 of the published report, and a finding of ours on the GAN, decided. Their words are in claims.yaml."""
+"""Claims 5 to 9 of the published report, and findings of ours on the GAN, decided. Their words are in claims.yaml.
 
-from collections.abc import Iterator
+A quantity is taken from each training, and what differs between trainings decides: Student's interval of the mean over
+them, of a ratio's logarithm, and of a share's log-odds, which unlike the share have no bounds.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,102 +13,176 @@ import numpy as np
 import pandas as pd
 
 from dlreport.config import Params
+from dlreport.gan.courses import loss_course
 from dlreport.gan.thresholds import COPIED, JUMP
 from dlreport.statistics.claims import OURS, Claims, Statement, means_of_fifths
-from dlreport.statistics.verdicts import UNDECIDED, Outcome, single_run
+from dlreport.statistics.intervals import student
+from dlreport.statistics.verdicts import UNDECIDED, Outcome, mean_in_range
 
 FILE = Path(__file__).with_name("claims.yaml")
-MOST = 0.5  # share of the images that are recognisable
-SPREADS = 2  # standard deviations of FID over sets of images: a smaller difference could be chance
+FEWEST = 3  # trainings: of two, Student's interval is 13 standard errors to either side
+MOST = 0.5  # share of the whole
 BACK = 0.5  # share of a loss's first move that it takes back: less could be noise
+SETTLED = 0.01  # a loss that moves no more has settled: from epoch to epoch it moves by a third of that
+STEADY = 0.1  # an FID that moves no more is steady: two sets of one generator's images differ by nearly as much
+GUESS = 0.5  # share of right answers to a question of two sides
+ALIKE = 0.1  # spread of the losses' sum over the discriminator's: far below one, but not the zero of a zero-sum game
+LEAST = 5e-5  # a share of less, as none of 10,000 images, counts as this: half an image
+MEASURES = {"fid": "FID", "fid_matched": "FID at matched shares of the digits"}
 
 
 @dataclass(frozen=True)
 class GanEvidence:
-    """What the stages of Part 2 found. Tables are by replicate."""
+    """What the stages of Part 2 found, by replicate."""
 
     params: Params
-    losses: pd.DataFrame
+    losses: pd.DataFrame  # and accuracies, by epoch
     quality: pd.DataFrame
     quality_by_epoch: pd.DataFrame
-    interpolation: dict[str, float]
+    shares: pd.DataFrame  # of each digit, by epoch
+    walks: pd.DataFrame  # as of courses.whole_walks
+
+
+class Scale(NamedTuple):
+    """On which values are averaged, and the way back."""
+
+    to: Callable
+    back: Callable
+
+
+def _log_odds(share: float) -> float:
+    with np.errstate(divide="ignore"):
+        return np.log(share) - np.log1p(-np.asarray(share, dtype=float))
+
+
+PLAIN = Scale(np.asarray, np.asarray)
+RATIO = Scale(np.log, np.exp)
+SHARE = Scale(_log_odds, lambda odds: 1 / (1 + np.exp(-odds)))
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """How trainings decide."""
+
+    confidence: float
+
+    def mean(
+        self, values: Iterable[float], low: float, high: float, form: str, what: str = "", scale: Scale = PLAIN
+    ) -> Outcome:
+        """Whether the mean over trainings, each of which has a value or NaN for none, lies from `low` to `high`. In the
+        evidence the words `what` come first, and numbers are printed in this form."""
+        values = np.asarray(list(values), dtype=float)
+        each = "trainings " + ", ".join("none" if np.isnan(value) else format(value, form) for value in values)
+        if len(values) < FEWEST or np.isnan(values).any():
+            return Outcome(UNDECIDED, each, self.confidence)
+        scaled, limits = scale.to(values).tolist(), [scale.to(limit).item() for limit in (low, high)]
+        numbers = scale.back(np.array([np.mean(scaled), *student(scaled, self.confidence)]))
+        centre, *interval = (format(number, form) for number in numbers)
+        verdict = mean_in_range(scaled, *limits, self.confidence).verdict
+        return Outcome(verdict, f"{what} {centre} ({' to '.join(interval)}); {each}".lstrip(), self.confidence)
+
+    def share(self, values: pd.Series, low: float = 0, high: float = 1, what: str = "") -> Outcome:
+        return self.mean(values.clip(LEAST, 1 - LEAST), low, high, ".1%", what, SHARE)
+
+    def ratio(self, values: pd.Series, low: float = 0, high: float = np.inf, what: str = "ratio") -> Outcome:
+        with np.errstate(divide="ignore"):
+            return self.mean(values.clip(LEAST), low, high, ".2f", what, RATIO)
 
 
 def check(e: GanEvidence) -> Iterator[Statement]:
-    """All statements, claim by claim; ours last."""
-    values = {"jump": JUMP, "copied": COPIED, "most": MOST, "spreads": SPREADS, "back": BACK}
-    claims = Claims(FILE, **values, **e.params.quality.model_dump(include={"confident", "missing_below"}))
-    quality = e.quality.groupby("images").mean()
-    generator, real = quality.loc["generator"], quality.loc["training images"]
-    by_epoch = e.quality_by_epoch.groupby("epoch").mean()
-    fids = by_epoch["fid"]
+    """All statements."""
+    thresholds = {"jump": JUMP, "copied": COPIED, "most": MOST, "back": BACK, "settled": SETTLED, "steady": STEADY}
+    thresholds |= {"guess": GUESS, "alike": ALIKE}
+    claims = Claims(FILE, **thresholds, **e.params.quality.model_dump(include={"confident", "missing_below"}))
+    trainings = Trainings(e.params.sequence.test.confidence)
+    yield from _images(e, claims, trainings)
+    yield from _losses(e, claims, trainings)
+    yield from _long_run(e, claims, trainings)
+
+    for column, space in (
+        ("largest_step_share", "pixels"),
+        ("largest_step_share_features", "the classifier's features"),
+    ):
+        yield claims.state(7, "gradual", trainings.share(e.walks[column], high=JUMP), space=space)
+
+
+def _images(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[Statement]:
+    """Claim 5, and whether images are copies."""
+    by_epoch = e.quality_by_epoch.pivot(index="epoch", columns="replicate")
     if {40, 100} <= set(by_epoch.index):
-        sure = 1 - by_epoch.at[40, "unsure"]
-        yield claims.state(5, "outlines", single_run(sure > MOST, f"{sure:.1%}"))
-        better = fids[100] + SPREADS * generator["fid_sd"] < fids[40]
-        yield claims.state(5, "better", single_run(better, f"FID {fids[40]:.1f} and {fids[100]:.1f}"))
-    told_apart = [row["two_sample_accuracy"] for row in (generator, real)]
-    alike = generator["two_sample_low"] <= real["two_sample_high"]
-    evidence = "{:.1%} told apart, training images {:.1%}".format(*told_apart)
-    yield claims.state(5, "indistinguishable", single_run(alike, evidence))
-    missing = generator["digits_missing"]
-    yield claims.state(5, "complete", single_run(missing == 0, f"{missing:.0f} missing"))
+        yield claims.state(5, "outlines", trainings.share(1 - by_epoch["unsure"].loc[40], low=MOST))
+        change = by_epoch["fid"].loc[100] / by_epoch["fid"].loc[40]
+        yield claims.state(5, "better", trainings.ratio(change, high=1))
+    quality = e.quality.set_index("images")
+    real = quality.loc["training images"]
+    told_apart = quality.loc[["generator"], "two_sample_accuracy"]
+    yield claims.state(5, "indistinguishable", trainings.share(told_apart, high=real["two_sample_high"]))
+    rarest = e.shares[e.shares["epoch"] == e.shares["epoch"].max()].groupby("replicate")["share"].min()
+    yield claims.state(
+        5, "complete", trainings.share(rarest, low=e.params.quality.missing_below, what="the rarest has")
+    )
+    for images, of in (("generator", "generated images"), ("average", "averaged generator's images")):
+        near = quality.loc[[images], "near_training"].clip(LEAST) / max(real["near_training"], LEAST)
+        yield claims.state(
+            OURS, "copies", trainings.ratio(near, high=COPIED, what="close ones over those among real images"), of=of
+        )
 
-    means = e.losses.groupby("epoch").mean()
-    blocks = means_of_fifths(means[len(means) // 2 :])
+
+def _losses(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[Statement]:
+    """Claims 6, 8 and 9, of the losses and the discriminator's accuracy by epoch."""
+    by_epoch = e.losses.pivot(index="epoch", columns="replicate")
+    half, fifth = by_epoch[len(by_epoch) // 2 :], by_epoch[len(by_epoch) * 4 // 5 :]
     for network, first, then in (("discriminator", "fall", "rise"), ("generator", "rise", "fall")):
-        turns = _turns(means[network], first == "fall")
-        yield claims.state(6, "turns", turns, network=network, first=first, then=then)
-    for network, move in (("discriminator", "decline"), ("generator", "rise")):
-        yield claims.state(6, "steadily", _steadily(blocks[network], move), network=network, move=move)
-    improves = fids.iloc[-1] <= fids.min() + SPREADS * generator["fid_sd"]
-    evidence = f"FID {fids.iloc[-1]:.1f} at the end, {fids.min():.1f} at epoch {fids.idxmin()}"
-    yield claims.state(6, "improves", single_run(improves, evidence))
-
-    for name, space in (("largest_step_share", "pixels"), ("largest_step_share_features", "the classifier's features")):
-        step = e.interpolation[name]
-        yield claims.state(7, "gradual", single_run(step < JUMP, f"{step:.1%}"), space=space)
-
-    near = [row["near_training"] for row in (generator, real)]
-    evidence = "{:.1%} close to a training image, of real ones {:.1%}".format(*near)
-    yield claims.state(OURS, "copies", single_run(near[0] <= COPIED * near[1], evidence))
-
-
-class LossCourse(NamedTuple):
-    """An epoch-mean loss in three parts: its start, its first turn, the long run. Report, part 2, claim 6."""
-
-    first: float
-    turn_epoch: int  # where it is lowest (or highest) within the first fifth of the epochs
-    turn: float
-    back_epoch: int  # where it is highest (or lowest) after the turn, within half the epochs from there
-    back: float
-    last: float
-    trend: float  # slope of the least-squares line over the second half, per 100 epochs
+        back = by_epoch[network].apply(_taken_back, falls_first=first == "fall")
+        outcome = trainings.mean(back, BACK, np.inf, ".0%", "takes back")
+        yield claims.state(6, "turns", outcome, network=network, first=first, then=then)
+    for network, move, sign in (("discriminator", "decline", -1), ("generator", "rise", 1)):
+        steps = sign * means_of_fifths(half[network]).diff().dropna()
+        least = steps.min() if len(steps) == 4 else steps.min() * np.nan
+        yield claims.state(
+            6, "steadily", trainings.mean(least, 0, np.inf, ".3f", f"least {move}"), network=network, move=move
+        )
+    for network in ("discriminator", "generator"):
+        moved = fifth[network].apply(_moved)
+        yield claims.state(8, "losses", trainings.mean(moved, -SETTLED, SETTLED, ".1%", "moves by"), network=network)
+    right = {kind: half[f"accuracy_{kind}"] for kind in ("real", "generated")}
+    right["real and generated"] = (right["real"] + right["generated"]) / 2  # as many of both
+    for kind, accuracy in right.items():
+        outcome = trainings.share(accuracy.min(), low=GUESS, what="least accuracy")
+        yield claims.state(9, "outperforms", outcome, kind=kind)
+    sums = half["discriminator"] + half["generator"]
+    spread = sums.std() / half["discriminator"].std()
+    yield claims.state(9, "zero_sum", trainings.ratio(spread, high=ALIKE, what="ratio of the deviations"))
 
 
-def loss_course(losses: pd.Series, falls_first: bool) -> LossCourse:
-    """Course of a loss, means by epoch, that the report says first falls (or rises) and then turns."""
-    signed = losses if falls_first else -losses
-    turn = signed.iloc[: max(1, len(losses) // 5)].idxmin()
-    back = signed.loc[turn:].iloc[: max(1, len(losses) // 2)].idxmax()
-    late = losses.iloc[len(losses) // 2 :]
-    trend = 100 * np.polyfit(late.index, late, 1)[0] if len(late) > 1 else 0.0
-    return LossCourse(losses.iloc[0], turn, losses[turn], back, losses[back], losses.iloc[-1], trend)
+def _long_run(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[Statement]:
+    """Claims 6 and 8, of the images of the second half, and what of it is a drift of shares."""
+    by_epoch = e.quality_by_epoch.pivot(index="epoch", columns="replicate")
+    kept, end = by_epoch.index, by_epoch.index.max()
+    half, late = (kept[kept >= share * end].min() for share in (0.5, 0.8))
+    for column, measure in MEASURES.items():
+        change = {epoch: by_epoch[column].loc[end] / by_epoch[column].loc[epoch] for epoch in kept}
+        change[end] = change[end] * np.nan  # an epoch cannot be compared with itself
+        improves = trainings.ratio(change[half], high=1)
+        yield claims.state(6, "improves", improves, measure=measure, epoch=half)
+        converged = trainings.ratio(change[late], 1 - STEADY, 1 + STEADY)
+        yield claims.state(8, "images", converged, measure=measure, epoch=late)
+    if 100 in kept:
+        rise, left = (by_epoch[column].loc[end] - by_epoch[column].loc[100] for column in MEASURES)
+        drift = trainings.mean(1 - left / rise.where(rise > 0), MOST, np.inf, ".0%")
+        yield claims.state(OURS, "drift", drift)
 
 
-def _turns(losses: pd.Series, falls_first: bool) -> Outcome:
-    """Whether a loss [epochs] takes back BACK of its first move, or more."""
+def _taken_back(losses: pd.Series, falls_first: bool) -> float:
+    """Share of its first move that a loss, by epoch, takes back; 0 if there is no such move."""
     course = loss_course(losses, falls_first)
-    away, again = course.first - course.turn, course.back - course.turn
-    if not falls_first:
-        away, again = -away, -again
-    turn, back = f"{course.turn:.3f} (epoch {course.turn_epoch})", f"{course.back:.3f} (epoch {course.back_epoch})"
-    return single_run(away > 0 and again >= BACK * away, f"{course.first:.3f}, {turn}, {back}")
+    away = abs(course.first - course.turn)
+    return abs(course.back - course.turn) / away if away else 0.0
 
 
-def _steadily(fifths: pd.Series, move: str) -> Outcome:
-    if len(fifths) < 5:
-        return Outcome(UNDECIDED, "too few epochs")
-    steps = fifths.diff().dropna()
-    steadily = (steps < 0).all() if move == "decline" else (steps > 0).all()
-    return single_run(bool(steadily), ", ".join(f"{value:.3f}" for value in fifths))
+def _moved(losses: pd.Series) -> float:
+    """Change of a loss along its least-squares line over these epochs, as a share of its mean; NaN of less than two."""
+    if len(losses) < 2:
+        return np.nan
+    slope = np.polyfit(losses.index, losses, 1)[0]
+    return slope * (losses.index[-1] - losses.index[0]) / losses.mean()

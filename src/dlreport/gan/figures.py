@@ -12,23 +12,48 @@ from dlreport.drawing import grid, replicates
 DISCRIMINATOR, GENERATOR = "#1f77b4", "#d95f02"
 
 
-def losses(losses: pd.DataFrame) -> Figure:
-    """Mean loss of each epoch, both networks."""
-    figure = Figure(figsize=(8, 3.8), layout="constrained")
-    axes = figure.subplots()
+def losses(table: pd.DataFrame) -> Figure:
+    """Mean loss of each epoch, both networks, and the discriminator's accuracy after it on both kinds of images."""
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    loss, accuracy = figure.subplots(1, 2)
     for name, colour in (("discriminator", DISCRIMINATOR), ("generator", GENERATOR)):
-        replicates(axes, losses, "epoch", name, colour, name)
-    grid(axes, "epoch", "mean loss of the epoch", "GAN losses")
-    axes.legend()
+        replicates(loss, table, "epoch", name, colour, name)
+    grid(loss, "epoch", "mean loss of the epoch", "GAN losses")
+    right = table.assign(both=(table["accuracy_real"] + table["accuracy_generated"]) / 2)
+    columns = ("accuracy_real", "accuracy_generated", "both")
+    names = ("real images", "generated images", "both")
+    for column, colour, name in zip(columns, (DISCRIMINATOR, GENERATOR, "black"), names, strict=True):
+        replicates(accuracy, right, "epoch", column, colour, name)
+    grid(accuracy, "epoch", "share of right answers", "The discriminator's accuracy")
+    for axes in (loss, accuracy):
+        axes.legend()
+    return figure
+
+
+def digit_shares(table: pd.DataFrame, real: Sequence[float]) -> Figure:
+    """A panel for each digit: its share of the images at each kept epoch, by replicate, and a dashed line at its share
+    of the real ones. Before training there are no digits to share."""
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    panels = figure.subplots(2, len(real) // 2, sharex=True, sharey=True).flat
+    trained = table[table["epoch"] > 0]
+    for digit, (axes, share) in enumerate(zip(panels, real, strict=True)):
+        replicates(axes, trained[trained["digit"] == digit], "epoch", "share", GENERATOR)
+        axes.axhline(share, color="black", linestyle="--", linewidth=0.8)
+        grid(axes, "", "", str(digit))
+    figure.supxlabel("epoch", fontsize=10)
+    figure.supylabel("share of the images", fontsize=10)
     return figure
 
 
 def quality_by_epoch(table: pd.DataFrame) -> Figure:
-    """FID (log scale) and, as shares, coverage, precision and doubtful images at each kept epoch; by replicate."""
+    """FID (log scale), raw and with the digits' shares matched, and, as shares, coverage, precision and doubtful images
+    at each kept epoch; by replicate."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     distance, share = figure.subplots(1, 2)
-    replicates(distance, table, "epoch", "fid", GENERATOR, marker="o")
+    replicates(distance, table, "epoch", "fid", GENERATOR, "as they are", marker="o")
+    replicates(distance, table.dropna(subset="fid_matched"), "epoch", "fid_matched", DISCRIMINATOR, "at matched shares")
     distance.set_yscale("log")
+    distance.legend()
     grid(distance, "epoch", "FID", "Distance to the test images")
     for index, name in enumerate(("coverage", "precision", "unsure")):
         label = "doubtful to the classifier" if name == "unsure" else name

@@ -7,10 +7,8 @@ images, those of the test set, with the same of theirs.
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from itertools import product
-from statistics import mean, stdev
-from typing import Any
+from math import nan
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -28,7 +26,7 @@ from dlreport.statistics.intervals import wilson
 from dlreport.streams import stream
 
 KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000  # as the paper's authors use it
-Draw = Callable[..., Tensor]  # replicate, network, and which set of images -> images
+Draw = Callable[[int, str], Tensor]  # replicate and network -> images
 
 
 def _between(metric: type[Metric], real: Tensor, other: Tensor, **options: int) -> Any:
@@ -68,26 +66,30 @@ def nearest(queries: Tensor, among: Tensor, k: int = 1, chunk: int = 200) -> tup
     return torch.cat(distances).clamp_(min=0).sqrt_(), torch.cat(indices)
 
 
-def precision_recall_density_coverage(real: Tensor, other: Tensor, k: int, chunk: int = 200) -> dict[str, float]:
-    """By balls around each row that reach to its k-th neighbour (Kynkaanniemi et al., 2019; Naeem et al., 2020).
+def reach(rows: Tensor, k: int) -> Tensor:
+    """By row the radius [R] of the ball around it that reaches to its k-th neighbour."""
+    return nearest(rows, rows, k + 1)[0][:, -1]  # the nearest row is the row itself
 
-    Precision: share of the others inside a real ball; recall: the reverse; density: real balls around another, over k;
-    coverage: share of real balls that hold one of the others.
+
+def precision_density_coverage(
+    real: Tensor, radius: Tensor, other: Tensor, k: int, chunk: int = 200
+) -> dict[str, float]:
+    """By balls around the real rows, to the k-th neighbour (Kynkaanniemi et al., 2019; Naeem et al., 2020).
+
+    Precision: share of the others inside a real ball; density: real balls around another, over k; coverage: share of
+    real balls that hold one of the others.
     """
-    # the nearest row is the row itself
-    real_radius, other_radius = (nearest(rows, rows, k + 1)[0][:, -1] for rows in (real, other))
-    parts, recalled = [], torch.zeros(len(real), dtype=torch.bool, device=real.device)
-    for part, radius in zip(other.split(chunk), other_radius.split(chunk), strict=True):
-        distances = torch.cdist(part, real)
-        parts.append(distances < real_radius)
-        recalled |= (distances < radius[:, None]).any(0)
-    inside = torch.cat(parts)  # [N, R]
+    inside = torch.cat([torch.cdist(part, real) < radius for part in other.split(chunk)])  # [N, R]
     return {
         "precision": inside.any(1).double().mean().item(),
-        "recall": recalled.double().mean().item(),
         "density": inside.sum(1).double().mean().item() / k,
         "coverage": inside.any(0).double().mean().item(),
     }
+
+
+def recall(real: Tensor, other: Tensor, k: int, chunk: int = 200) -> float:
+    """Share of real rows inside a ball around another (Kynkaanniemi et al., 2019): precision with the roles swapped."""
+    return precision_density_coverage(other, reach(other, k), real, k, chunk)["precision"]
 
 
 def two_sample(real: Tensor, other: Tensor, params: Params, name: str) -> dict[str, float]:
@@ -116,20 +118,72 @@ class Reference:
     train: Tensor  # what the GAN was trained on [M, 1, 28, 28]
     shares: Tensor  # of each digit in the training set [10]
     close: Tensor  # the distance to the nearest training image that a hundredth of a digit's test images undercut [10]
+    radius: Tensor  # of the balls around the test images' features, as of `reach` [R]
+
+    @property
+    def counts(self) -> Tensor:
+        """How many of the test images the classifier reads as each digit [10]."""
+        return torch.bincount(self.test.digits, minlength=DIGITS)
 
     @classmethod
-    def build(cls, test: dict[str, Tensor], train: dict[str, Tensor], model: Classifier) -> "Reference":
-        """From the splits of MNIST as `mnist.decode` gives them; images go to the model's device."""
+    def build(
+        cls, test: dict[str, Tensor], train: dict[str, Tensor], model: Classifier, neighbours: int
+    ) -> "Reference":
+        """From the splits of MNIST as `mnist.decode` gives them; images go to the model's device. `neighbours` is how
+        many the balls around the test images' features reach to."""
         where = next(model.parameters()).device
         seen, unseen = (as_images(split["images"]).to(where) for split in (train, test))
         distances = nearest(unseen.flatten(1), seen.flatten(1))[0][:, 0].cpu()
         close = [distances[test["labels"] == digit].quantile(CLOSE_SHARE) for digit in range(DIGITS)]
-        return cls(model, read(model, unseen), seen, _shares(train["labels"]), torch.stack(close))
+        reading = read(model, unseen)
+        radius = reach(on_device(reading), neighbours)
+        return cls(model, reading, seen, shares_of(train["labels"]), torch.stack(close), radius)
 
 
-def _shares(digits: Tensor) -> Tensor:
-    """Of each digit [10] among them [N]."""
+def on_device(reading: Reading) -> Tensor:
+    """Its features [N, F], where its images are."""
+    return reading.features.to(reading.images.device)
+
+
+def shares_of(digits: Tensor) -> Tensor:
+    """Share of each digit [10] among them [N]."""
     return torch.bincount(digits, minlength=DIGITS).double() / len(digits)
+
+
+def matched(digits: Tensor, counts: Tensor) -> list[Tensor]:
+    """For each digit as many rows of `digits` [N] that hold it as `counts` [10] says: the first ones, and where these
+    are too few the same again and again. No rows for a digit that there is none of."""
+    rows = [(digits == digit).nonzero()[:, 0] for digit in range(DIGITS)]
+    return [
+        found[torch.arange(count) % len(found)] if len(found) else found
+        for found, count in zip(rows, counts.tolist(), strict=True)
+    ]
+
+
+def matched_fid(reading: Reading, real: Reference) -> dict[str, float]:
+    """FID of images among which the classifier reads each digit as often as among the test images: it is moved by how
+    the digits look, and not by how many of each there are. NaN if a digit is missing.
+
+    Also how many of these images are distinct: the rest are there again.
+    """
+    counts = real.counts
+    rows = matched(reading.digits, counts)
+    chosen = torch.cat(rows)
+    whole = all(len(found) == count for found, count in zip(rows, counts.tolist(), strict=True))
+    distance = fid(real.test.features, reading.features[chosen]) if whole else nan
+    return {"fid_matched": distance, "distinct_matched": len(chosen.unique())}
+
+
+def fid_by_digit(reading: Reading, real: Reference) -> list[float]:
+    """FID between the images and the test images that the classifier reads as each digit, NaN for one that is missing.
+
+    As many images of both, since FID depends on how many there are, and the fewer the more.
+    """
+    distances = []
+    for digit, rows in enumerate(matched(reading.digits, real.counts)):
+        those = real.test.features[real.test.digits == digit]
+        distances.append(fid(those, reading.features[rows]) if min(len(rows), len(those)) > 1 else nan)
+    return distances
 
 
 def quick_measures(reading: Reading, real: Reference, settings: QualitySettings) -> dict[str, float]:
@@ -138,21 +192,28 @@ def quick_measures(reading: Reading, real: Reference, settings: QualitySettings)
     `digits_total_variation` is half the sum of absolute differences between the shares of the digits and the training
     set's.
     """
-    shares = _shares(reading.digits)
+    shares = shares_of(reading.digits)
     return {
         "fid": fid(real.test.features, reading.features),
-        **precision_recall_density_coverage(
-            *(each.features.to(each.images.device) for each in (real.test, reading)), settings.neighbours
-        ),
+        **matched_fid(reading, real),
+        **precision_density_coverage(on_device(real.test), real.radius, on_device(reading), settings.neighbours),
         "digits_missing": int((shares < settings.missing_below).sum()),
         "digits_total_variation": 0.5 * (shares - real.shares).abs().sum().item(),
         "unsure": (reading.confidence < settings.confident).double().mean().item(),
     }
 
 
-def memorised(reading: Reading, real: Reference, of_training: bool = False) -> tuple[float, Tensor]:
+class Pairs(NamedTuple):
+    """Of each digit there is, the image that is closest to a training image, and that one; D digits."""
+
+    images: Tensor  # above the training images [2, D, 1, 28, 28]
+    digits: Tensor  # as which the classifier reads the upper ones [D]
+    confidence: Tensor  # with this probability [D]
+
+
+def memorised(reading: Reading, real: Reference, of_training: bool = False) -> tuple[float, Pairs]:
     """Share of images that are closer to a training image than all but a hundredth of their digit's test images are,
-    and the closest pair of each digit there is, images above training images [2, digits, 1, 28, 28].
+    and the closest pairs.
 
     Digit by digit, as a 1 is close to another 1 without being its copy. With `of_training` the images are training
     images, and the nearest one is another.
@@ -165,51 +226,57 @@ def memorised(reading: Reading, real: Reference, of_training: bool = False) -> t
         if len(rows := (reading.digits == digit).nonzero()[:, 0])
     ]
     share = (distances < real.close[reading.digits]).double().mean().item()
-    return share, torch.stack([reading.images[closest], real.train[indices[closest]]]).cpu()
+    images = torch.stack([reading.images[closest], real.train[indices[closest]]]).cpu()
+    return share, Pairs(images, reading.digits[closest], reading.confidence[closest])
 
 
-def all_measures(
-    name: str, draw: Callable[[int], Tensor], real: Reference, params: Params, of_training: bool = False
-) -> tuple[dict[str, float], Tensor]:
-    """All measures of the sets of images draw(0), draw(1), ..., and the closest pairs as of `memorised`.
-
-    FID is the mean over the sets, all else of the first.
-    """
-    readings = (read(real.model, draw(repeat)) for repeat in range(params.quality.repeats))
-    first = next(readings)
-    quick = quick_measures(first, real, params.quality)
-    fids = [quick["fid"], *(fid(real.test.features, other.features) for other in readings)]
-    near_training, pairs = memorised(first, real, of_training)
-    row = {
-        **quick,
-        "fid": mean(fids),
-        "fid_sd": stdev(fids),
-        "kid": kid(real.test.features, first.features, stream(params.seed, "quality", "kid", name)),
-        "near_training": near_training,
-        **two_sample(real.test.images, first.images, params, name),
+def slow_measures(reading: Reading, real: Reference, params: Params, name: str) -> dict[str, float]:
+    """The measures that take longer, beside `memorised`; `name` is that of the random streams."""
+    return {
+        "recall": recall(on_device(real.test), on_device(reading), params.quality.neighbours),
+        "kid": kid(real.test.features, reading.features, stream(params.seed, "quality", "kid", name)),
+        **two_sample(real.test.images, reading.images, params, name),
     }
-    return row, pairs
 
 
-def measure_snapshots(draw: Draw, real: Reference, params: Params) -> pd.DataFrame:
-    """The quick measures of each replicate's generator at each kept epoch, by one set of images."""
-    rows = []
-    for replicate, epoch in product(range(params.gan.replicates), params.gan.snapshot_epochs()):
-        found = quick_measures(read(real.model, draw(replicate, f"snapshots/{epoch:04d}")), real, params.quality)
-        log.info("GAN-%d epoch %d fid %.3f coverage %.3f", replicate, epoch, found["fid"], found["coverage"])
-        rows.append({"replicate": replicate, "epoch": epoch, **found})
-    return pd.DataFrame(rows)
+@dataclass(frozen=True)
+class Measured:
+    """What was measured. A set of images is of a replicate's final generator, of its average, or of training images."""
+
+    by_epoch: pd.DataFrame  # each replicate's generator at each kept epoch
+    shares: pd.DataFrame  # of each digit among the images of these
+    sets: pd.DataFrame  # a row for each set of images
+    by_digit: pd.DataFrame  # and for each digit of each
+    pairs: Pairs  # of the first final generator
 
 
-def measure_sources(draw: Draw, real: Reference, params: Params) -> tuple[pd.DataFrame, Tensor]:
-    """All measures of each replicate's final generator and its average, and of training images, which are the best
-    attainable: real, but not the test set's. Also the closest pairs of the first generator."""
-    rows, pairs = [], []
-    for network, replicate in product(("generator", "average"), range(params.gan.replicates)):
-        row, closest = all_measures(f"{network} {replicate}", partial(draw, replicate, network), real, params)
-        rows.append({"images": network, "replicate": replicate, **row})
+def measure(draw: Draw, real: Reference, params: Params) -> Measured:
+    """The quick measures of each replicate's generator at each kept epoch and of its average, and all of each final
+    generator and of training images, the yardstick: real, but not the test set's."""
+    by_epoch, shares, sets, by_digit, pairs = [], [], [], [], []
+
+    def keep(images: str, replicate: int, reading: Reading, found: dict[str, float]) -> None:
+        near_training, closest = memorised(reading, real, of_training=images == "training images")
+        which = {"images": images, "replicate": replicate}
+        sets.append({**which, **found, "near_training": near_training})
+        measured = zip(shares_of(reading.digits).tolist(), fid_by_digit(reading, real), strict=True)
+        by_digit.extend({**which, "digit": digit, "share": s, "fid": f} for digit, (s, f) in enumerate(measured))
         pairs.append(closest)
-    reference = real.train.split(len(real.test.images))
-    row, _ = all_measures("training images", reference.__getitem__, real, params, of_training=True)
-    rows.append({"images": "training images", "replicate": 0, **row})
-    return pd.DataFrame(rows), pairs[0]
+        log.info("%s %d fid %.3f near training images %.4f", images, replicate, found["fid"], near_training)
+
+    for replicate in range(params.gan.replicates):
+        for epoch in params.gan.snapshot_epochs():
+            reading = read(real.model, draw(replicate, f"snapshots/{epoch:04d}"))
+            quick, when = quick_measures(reading, real, params.quality), {"replicate": replicate, "epoch": epoch}
+            by_epoch.append({**when, **quick})
+            shares += [{**when, "digit": d, "share": s} for d, s in enumerate(shares_of(reading.digits).tolist())]
+            log.info("GAN-%d epoch %d fid %.3f coverage %.3f", replicate, epoch, quick["fid"], quick["coverage"])
+        # The last kept one is the final generator.
+        keep("generator", replicate, reading, quick | slow_measures(reading, real, params, f"generator {replicate}"))
+    for replicate in range(params.gan.replicates):
+        reading = read(real.model, draw(replicate, "average"))
+        keep("average", replicate, reading, quick_measures(reading, real, params.quality))
+    reading = read(real.model, real.train[: len(real.test.images)])
+    name, quick = "training images", quick_measures(reading, real, params.quality)
+    keep(name, 0, reading, quick | slow_measures(reading, real, params, name))
+    return Measured(*map(pd.DataFrame, (by_epoch, shares, sets, by_digit)), pairs[0])

@@ -15,23 +15,26 @@ from dlreport.executor import run_each
 from dlreport.gan.engines import build_engine, is_native
 from dlreport.gan.images import normalise
 from dlreport.gan.networks import Discriminator, Generator
+from dlreport.gan.thresholds import JUDGED
 from dlreport.gpu import send
 from dlreport.progress import log, progress
 from dlreport.runtime import check_precision, prepare, select_device
 from dlreport.streams import stream
 
 Weights = dict[str, Tensor]
+LOSSES, ACCURACIES = ("discriminator", "generator"), ("accuracy_real", "accuracy_generated")
 
 
 @dataclass(frozen=True)
 class GanRun:
-    """The trained networks' weights, and the losses."""
+    """The trained networks' weights, and what training showed by epoch."""
 
     generator: Weights
     discriminator: Weights
     average: Weights  # the running average of the generator, on which training does not depend
     snapshots: dict[int, Weights]  # the generator at each of `GanSettings.snapshot_epochs`
-    losses: dict[str, list[float]]  # "discriminator" and "generator": means by epoch, [epochs]
+    losses: dict[str, list[float]]  # each of LOSSES: means by epoch, [epochs]
+    accuracies: dict[str, list[float]]  # each of ACCURACIES: the discriminator's after each epoch, [epochs]
 
 
 def train_replicates(
@@ -52,6 +55,21 @@ def _train_one(
     beside = min(processes, params.gan.replicates - replicate // processes * processes)
     threads = 1 if os.environ.get("RAY_ADDRESS") else workers // beside  # a cluster gives each run one processor
     return train_gan(pixels, params, threads, replicate, checkpoints)
+
+
+@torch.no_grad()
+def discriminator_accuracy(generator: Generator, discriminator: Discriminator, real: Tensor, latents: Tensor) -> Tensor:
+    """Shares [2] of real images [N, P], and of the generator's from latents [N, Z], that the discriminator gets right.
+
+    The generator is in eval mode: these are images as all else here shows and measures them. (In train mode BatchNorm
+    would also move its running statistics.) Both networks are left as they are.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so that no number depends on how many there are
+    fake = deepcopy(generator).eval()(latents)
+    rights = discriminator.logits(real) > 0, discriminator.logits(fake) < 0
+    torch.set_num_threads(threads)
+    return torch.stack([right.float().mean() for right in rights]).cpu()
 
 
 def train_gan(
@@ -95,7 +113,7 @@ def train_gan(
             checkpoint.save({**position, "engine": engine.state_dict()})
 
         snapshots: dict[int, Weights] = {}
-        finished, means = 0, []  # epochs, and the mean losses of each [2]
+        finished, means = 0, []  # epochs, and what each showed: LOSSES, then ACCURACIES [4]
         losses = torch.empty(0, 2, device=where)  # of each batch of the epoch that was begun
         state = checkpoint.load()
         earlier = {epoch: snapshot(epoch).load() for epoch in kept_at if state and epoch <= state["finished"]}
@@ -122,9 +140,14 @@ def train_gan(
             if not all(finite):
                 at = f"epoch {epoch}, batch {finite.index(False) + 1}"
                 raise UserError(f"{label}: a loss is no longer finite in {at}; lower gan.learning_rate")
-            means.append(losses.mean(0).cpu())
+            # A stream for each epoch: there is no state of it to save, and none that training draws from.
+            latents = torch.randn(JUDGED, settings.latent_dim, generator=stream(seed, "gan", "accuracy", epoch)).to(
+                where
+            )
+            accuracy = discriminator_accuracy(generator, discriminator, images[:JUDGED], latents)
+            means.append(torch.cat([losses.mean(0).cpu(), accuracy]))
             losses = losses[:0]
-            log.info("%s epoch %d discriminator loss %.4f generator loss %.4f", label, epoch, *means[-1].tolist())
+            log.info("%s epoch %d discriminator loss %.4f generator loss %.4f", label, epoch, *means[-1][:2].tolist())
             if epoch in kept_at:
                 keep_generator(epoch)
         order_at_start = order.get_state()
@@ -132,5 +155,6 @@ def train_gan(
     average = deepcopy(generator)
     average.load_state_dict(engine.average.state_dict())  # into tensors of their own, as they are kept
     weights = (network.state_dict() for network in (generator, discriminator, average))
-    d_means, g_means = torch.stack(means).T.tolist()
-    return GanRun(*weights, snapshots, {"discriminator": d_means, "generator": g_means})
+    shown = dict(zip(LOSSES + ACCURACIES, torch.stack(means).T.tolist(), strict=True))
+    losses, accuracies = ({name: shown[name] for name in names} for names in (LOSSES, ACCURACIES))
+    return GanRun(*weights, snapshots, losses, accuracies)

@@ -15,24 +15,15 @@ def step_shares(points: Tensor) -> Tensor:
     return steps / steps.sum().clamp(min=1e-30)  # images that do not differ at all: zeros
 
 
-def measure_walk(
-    images: Tensor, position: Tensor, classifier: Classifier
-) -> tuple[pd.DataFrame, dict[str, float | int]]:
-    """Images [N, 1, 28, 28] and their position [N] on the way -> a row for each, and the whole walk's measures."""
+def measure_walk(images: Tensor, position: Tensor, classifier: Classifier) -> pd.DataFrame:
+    """Images [N, 1, 28, 28] and their position [N] on the way -> a row for each, with the step that leads to it."""
     reading = read(classifier, images)
-    pixel_steps, feature_steps = step_shares(images), step_shares(reading.features)
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "weight": position,
             "digit": reading.digits,
             "confidence": reading.confidence,
-            "pixel_step": [None, *pixel_steps.tolist()],
-            "feature_step": [None, *feature_steps.tolist()],
+            "pixel_step": [None, *step_shares(images).tolist()],
+            "feature_step": [None, *step_shares(reading.features).tolist()],
         }
     )
-    return table, {
-        "largest_step_share": pixel_steps.max().item(),
-        "largest_step_share_features": feature_steps.max().item(),
-        "digit_changes": int((reading.digits.diff() != 0).sum()),
-        "least_confidence": reading.confidence.min().item(),
-    }

@@ -9,8 +9,8 @@ import pandas as pd
 
 from dlreport.config import Params
 from dlreport.gan.claims import FILE as GAN_CLAIMS
-from dlreport.gan.claims import loss_course
-from dlreport.gan.thresholds import CLOSE_SHARE
+from dlreport.gan.courses import loss_course, whole_walks
+from dlreport.gan.thresholds import CLOSE_SHARE, JUDGED
 from dlreport.io import read_yaml
 from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
 from dlreport.sequence.curves import course
@@ -109,6 +109,34 @@ def _logged(length: int, published: dict[str, Any], steps: dict[tuple[str, int],
     return found
 
 
+def _spread(values: pd.Series) -> dict[str, float | None]:
+    """Of a measure of several trainings the mean, None if it was not taken, and the extremes if they differ."""
+    extremes = (values.min(), values.max()) if values.nunique() > 1 else (None, None)
+    mean = None if values.isna().all() else values.mean()
+    return {"mean": mean, "least": extremes[0], "greatest": extremes[1]}
+
+
+def _over_trainings(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float | None]]]:
+    """By set of images and measure."""
+    measures = table.columns.drop(["images", "replicate"])
+    return {
+        images: {name: _spread(rows[name]) for name in measures} for images, rows in table.groupby("images", sort=False)
+    }
+
+
+def _by_digit(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """By digit the share of generated and of real images that show it, and their FID; means over the trainings."""
+    means = table.groupby(["images", "digit"])[["share", "fid"]].mean().astype(object)
+    generated, real = (means.where(means.notna(), None).loc[images] for images in ("generator", "training images"))
+    return [{"digit": d, "generated": generated.loc[d], "real": real.loc[d]} for d in generated.index]
+
+
+def _walks(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row for each training's walk, with the digits along it."""
+    digits = table.groupby("replicate")["digit"].agg(list)
+    return [{**whole, "digits": digits[k]} for k, whole in whole_walks(table).to_dict("index").items()]
+
+
 def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
     """`results` are the contents of the files that stages/report.py names, each under its name there. A template reads
     them under the same name, or what is put in their place here."""
@@ -119,12 +147,12 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
     ]
     logs = {length: _logged(length, results["published"]["sequence"]["log"], results["steps"]) for length in lengths}
     losses = results["losses"].groupby("epoch").mean()
-    quality = results["quality"].groupby("images", sort=False).mean().to_dict("index")
-    fids = results["quality_by_epoch"].groupby("epoch").mean().reset_index().to_dict("records")
+    quality = _over_trainings(results["quality"])
+    fids = _records(results["quality_by_epoch"].groupby("epoch").mean().reset_index())
     claims, of_sequences = results["claims"].astype({"claim": "Int64"}), Claims(SEQUENCE_CLAIMS)
     return {
         **results,
-        **{name: _records(results[name]) for name in ("longer_runs", "frontier", "layers", "walk")},
+        **{name: _records(results[name]) for name in ("longer_runs", "frontier", "layers")},
         "params": params,
         "settings": pd.json_normalize(params.model_dump(include=SHOWN, exclude_unset=True)).to_dict("records")[0],
         # what was judged
@@ -145,6 +173,7 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "probe_sequences": PROBE_SEQUENCES,
         "probed": PROBED,
         "close_share": CLOSE_SHARE,
+        "judged": JUDGED,
         "guess_accuracy": 1 / CLASSES,
         "guess_loss": log(CLASSES),
         # part 1
@@ -167,8 +196,11 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
             name: loss_course(losses[name], name == "discriminator") for name in ("discriminator", "generator")
         },
         "grids": [_grid(epoch) for epoch in results["grid_epochs"]],
+        "late_losses": losses.iloc[-1].to_dict(),
+        "walks": _walks(results["walks"]),
         "quality": quality,
-        "fid_ratio": quality["generator"]["fid"] / quality["training images"]["fid"],
+        "quality_by_digit": _by_digit(results["quality_by_digit"]),
+        "fid_ratio": quality["generator"]["fid"]["mean"] / quality["training images"]["fid"]["mean"],
         "fids": fids,
         "best": min(fids, key=lambda row: row["fid"]),
     }
