@@ -144,6 +144,13 @@ def test_a_discriminator_that_leans_to_real_images_is_better_than_a_guess_on_bot
     assert found == [SUPPORTED, NOT_SUPPORTED, SUPPORTED]  # real, generated, both
 
 
+def test_trainings_that_all_lie_on_the_threshold_decide_nothing(as_claimed):
+    """A discriminator that calls every image real."""
+    blind = as_claimed.but(losses=as_claimed.gan.losses.assign(accuracy_real=1.0, accuracy_generated=0.0))
+    found = [one.outcome.verdict for one in blind.check() if one.claim == 9 and "images right" in one.statement]
+    assert found == [SUPPORTED, NOT_SUPPORTED, UNDECIDED]
+
+
 def test_a_loss_whose_line_moves_by_less_than_a_hundredth_has_settled(as_claimed):
     """Over the last fifth of 250 epochs."""
     losses = as_claimed.gan.losses
