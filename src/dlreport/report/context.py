@@ -124,7 +124,7 @@ def _over_trainings(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float 
     }
 
 
-def _by_digit(table: pd.DataFrame) -> list[dict[str, Any]]:
+def _quality_by_digit(table: pd.DataFrame) -> list[dict[str, Any]]:
     """By digit the share of generated and of real images that show it, and their FID; means over the trainings."""
     means = table.groupby(["images", "digit"])[["share", "fid"]].mean().astype(object)
     generated, real = (means.where(means.notna(), None).loc[images] for images in ("generator", "training images"))
@@ -199,7 +199,7 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "late_losses": losses.iloc[-1].to_dict(),
         "walks": _walks(results["walks"]),
         "quality": quality,
-        "quality_by_digit": _by_digit(results["quality_by_digit"]),
+        "quality_by_digit": _quality_by_digit(results["quality_by_digit"]),
         "fid_ratio": quality["generator"]["fid"]["mean"] / quality["training images"]["fid"]["mean"],
         "fids": fids,
         "best": min(fids, key=lambda row: row["fid"]),
