@@ -163,7 +163,7 @@ def main() -> None:
     if not options.tiny:
         environment.pop("MNIST_DIR")
         environment |= {name: os.environ[name] for name in ("MNIST_DIR",) if name in os.environ}
-        if (ROOT / MNIST / "train.pt").exists():
+        if (ROOT / MNIST / "train.safetensors").exists():
             shutil.copytree(ROOT / MNIST, project / MNIST)
     by_dvc = importlib.util.find_spec("dvc") and not options.without_dvc
     ended, most = Event(), [0]

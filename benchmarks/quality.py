@@ -73,12 +73,12 @@ def main() -> None:
     options = parser.parse_args()
     params = load_params(PARAMS)
     latent_dim = params.gan.latent_dim
-    train, test = read_mnist(), read_tensors(MNIST.with_name("test.pt"))
-    model = Classifier.of_digits(read_tensors(ROOT / "models/classifier.pt"))
+    train, test = read_mnist(), read_tensors(MNIST.with_name("test.safetensors"))
+    model = Classifier.of_digits(read_tensors(ROOT / "models/classifier.safetensors"))
     real = Reference.build(test, train, model)
     at = min(params.gan.snapshot_epochs(), key=lambda epoch: abs(epoch - options.epochs))
     ours = Generator(latent_dim, seeded(0))
-    ours.load_state_dict(read_tensors(ROOT / f"models/gan/0/snapshots/{at:04d}.pt"))
+    ours.load_state_dict(read_tensors(ROOT / f"models/gan/0/snapshots/{at:04d}.safetensors"))
     peer = train_peer(normalise(train["images"]), latent_dim, options.epochs)
     found, pictures = {}, []
     for name, network, epochs, training in (

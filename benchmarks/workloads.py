@@ -8,7 +8,7 @@ from dlreport.config import load_params
 from dlreport.sequence.models import model_class
 
 ROOT = Path(__file__).resolve().parents[1]
-PARAMS, MNIST = ROOT / "params.yaml", ROOT / "data/mnist/train.pt"
+PARAMS, MNIST = ROOT / "params.yaml", ROOT / "data/mnist/train.safetensors"
 # torch's own form of each kind; a model that has none has none in notebook.py and jax_peers.py either
 PEERS = {"VanillaRNN": "nn.RNN", "LSTM": "nn.LSTM", "GAN": "torch GAN"}
 OTHERS = ("torch.compile", "JAX")  # that each kind has a peer of, beside torch's own form

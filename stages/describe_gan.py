@@ -16,7 +16,7 @@ PLOTS = Path("plots/gan")
 
 
 def main() -> None:
-    losses, digits = read_csv(PLOTS / "losses.csv"), read_tensors(Path("data/mnist/train.pt"))["labels"]
+    losses, digits = read_csv(PLOTS / "losses.csv"), read_tensors(Path("data/mnist/train.safetensors"))["labels"]
     last = losses[losses["epoch"] == losses["epoch"].max()].mean()
     metrics = {
         **{f"{name}_loss": float(last[name]) for name in ("discriminator", "generator")},
@@ -28,7 +28,7 @@ def main() -> None:
     write_figure(PLOTS / "quality_by_epoch.png", figures.quality_by_epoch(read_csv(PLOTS / "quality_by_epoch.csv")))
     real = (digits.bincount(minlength=DIGITS) / len(digits)).tolist()
     write_figure(PLOTS / "digit_shares.png", figures.digit_shares(read_csv(PLOTS / "digit_shares.csv"), real))
-    pairs = read_tensors(Path("models/closest_pairs.pt"))  # as quality.Pairs has them
+    pairs = read_tensors(Path("models/closest_pairs.safetensors"))  # as quality.Pairs has them
     read_as = [f"{digit} ({share:.3f})" for digit, share in zip(pairs["digits"], pairs["confidence"], strict=True)]
     title = "generated images that are closest to training images (below), and how they are read"
     grid = figures.image_grid(pairs["images"].flatten(0, 1), title, len(read_as), read_as)

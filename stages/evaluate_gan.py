@@ -28,8 +28,8 @@ def main() -> None:
     params = load_params()
     prepare(threads=1, keep_memory=False)
     where = select_device(params.device)
-    classifier = Classifier.of_digits(read_tensors(Path("models/classifier.pt"))).to(where)
-    train, test = (read_tensors(Path(f"data/mnist/{split}.pt")) for split in ("train", "test"))
+    classifier = Classifier.of_digits(read_tensors(Path("models/classifier.safetensors"))).to(where)
+    train, test = (read_tensors(Path(f"data/mnist/{split}.safetensors")) for split in ("train", "test"))
     count = min(params.quality.images, len(test["images"]))
     first = {name: values[:count] for name, values in test.items()}
     real = Reference.build(first, train, classifier, params.quality.neighbours)
@@ -38,14 +38,14 @@ def main() -> None:
     latents = torch.randn(count, params.gan.latent_dim, generator=stream(params.seed, "quality", "latents"))
 
     def draw(replicate: int, network: str) -> Tensor:
-        return generate(read_tensors(Path(f"models/gan/{replicate}/{network}.pt")), latents).to(where)
+        return generate(read_tensors(Path(f"models/gan/{replicate}/{network}.safetensors")), latents).to(where)
 
     found = measure(draw, real, params)
     write_csv(PLOTS / "quality_by_epoch.csv", found.by_epoch)
     write_csv(PLOTS / "digit_shares.csv", found.shares)
     write_csv(PLOTS / "quality.csv", found.sets)
     write_csv(PLOTS / "quality_by_digit.csv", found.by_digit)
-    write_tensors(Path("models/closest_pairs.pt"), found.pairs._asdict())
+    write_tensors(Path("models/closest_pairs.safetensors"), found.pairs._asdict())
 
     means = found.sets.groupby("images").mean()
     fids = {"fid_average": means.at["average", "fid"], "fid_reference": means.at["training images", "fid"]}

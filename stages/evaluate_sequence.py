@@ -26,7 +26,7 @@ def main() -> None:
     means = {name: float(replicates[name].mean()) for name in ("train_accuracy_mean", "test_accuracy", "solved")}
     write_metrics(Path(f"metrics/sequence/{task}.json"), means)
 
-    halfways, ends = read_tensors(MODELS / f"halfway/{task}.pt"), read_tensors(MODELS / f"{task}.pt")
+    halfways, ends = read_tensors(MODELS / f"halfway/{task}.safetensors"), read_tensors(MODELS / f"{task}.safetensors")
     traced = [
         trace_replicate(task, replicate, {"halfway": halfway, "end": end}, params)
         for replicate, (halfway, end) in enumerate(zip(halfways, ends, strict=True))

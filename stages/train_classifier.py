@@ -17,14 +17,14 @@ def main() -> None:
     params = load_params()
     prepare(threads=1, keep_memory=False)
     where = select_device(params.device)
-    train, test = (read_tensors(Path(f"data/mnist/{split}.pt")) for split in ("train", "test"))
+    train, test = (read_tensors(Path(f"data/mnist/{split}.safetensors")) for split in ("train", "test"))
 
     settings, images = params.classifier, as_images(train["images"]).to(where)
     options = DIGITS, settings.epochs, settings, params.seed, "classifier"
     model = train_classifier(images, train["labels"].to(where), *options)
 
     right = read(model, as_images(test["images"]).to(where)).digits == test["labels"]
-    write_tensors(Path("models/classifier.pt"), model.state_dict())
+    write_tensors(Path("models/classifier.safetensors"), model.state_dict())
     write_metrics(Path("metrics/classifier.json"), {"test_accuracy": right.double().mean().item()})
 
 

@@ -19,7 +19,7 @@ NOT_DECIDING = {"replicates", "grid_images", "interpolation_points", "interpolat
 def main() -> None:
     start_logging()
     params = load_params()
-    pixels = read_tensors(Path("data/mnist/train.pt"))["images"]
+    pixels = read_tensors(Path("data/mnist/train.safetensors"))["images"]
     settings = params.model_dump(include={"seed", "device", "precision"})
     settings["gan"] = params.gan.model_dump(exclude=NOT_DECIDING)
     checkpoints = Checkpoints.of(Path(".checkpoints/GAN"), params.checkpoint_seconds, settings, pixels)
@@ -29,7 +29,7 @@ def main() -> None:
         files = {f"snapshots/{epoch:04d}": weights for epoch, weights in trained.snapshots.items()}
         files |= {name: getattr(trained, name) for name in ("generator", "discriminator", "average")}
         for name, weights in files.items():
-            write_tensors(Path(f"models/gan/{replicate}/{name}.pt"), weights)
+            write_tensors(Path(f"models/gan/{replicate}/{name}.safetensors"), weights)
         epochs = range(1, params.gan.epochs + 1)
         shown = {**trained.losses, **trained.accuracies}
         tables.append(pd.DataFrame({"replicate": replicate, "epoch": epochs, **shown}))

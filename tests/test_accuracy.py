@@ -64,7 +64,7 @@ def test_the_table_of_replicates_has_each_accuracy_under_its_name(params, tmp_pa
     monkeypatch.chdir(tmp_path)
     tested = {"test_accuracy": [0.995, 0.98, 0.99], "test_accuracy_report_batch": [0.5, 0.6, 1.0]}
     monkeypatch.setattr(testing, "evaluate", lambda *_: pd.DataFrame({**tested, "test_sequences": 1000}))
-    write_tensors(Path("models/sequence/LSTM-5.pt"), [])
+    write_tensors(Path("models/sequence/LSTM-5.safetensors"), [])
     write_json(Path("metrics/sequence/train/LSTM-5.json"), {"train_accuracy_mean": [0.7, 1.0, 0.99]})
     testing.evaluate_replicates("sequence", "LSTM-5", Task("LSTM", 5), params)
     assert read_csv(Path("plots/sequence/replicates/LSTM-5.csv")).to_dict("list") == {

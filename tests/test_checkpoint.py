@@ -20,7 +20,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_taken(tmp_path, 
         for step in (1, 2):
             checkpoint.save({"step": step, "weights": torch.full((3,), float(step))})
         assert checkpoint.load()["step"] == 2
-        path = tmp_path / "x.pt"
+        path = tmp_path / "x.safetensors"
         content = bytearray(path.read_bytes())
         content[-50] ^= 1
         path.write_bytes(content)

@@ -137,8 +137,8 @@ def test_a_training_whose_process_is_killed_goes_on_to_the_same_bytes(tmp_path, 
     def content(runs) -> bytes:
         """As the stage writes weights, and the curves with them."""
         arrays = [{**run.weights, "loss": run.loss, "accuracy": run.accuracy} for (run,) in runs]
-        write_weights(tmp_path / "weights.pt", arrays + [run.halfway for (run,) in runs])
-        return (tmp_path / "weights.pt").read_bytes()
+        write_weights(tmp_path / "weights.safetensors", arrays + [run.halfway for (run,) in runs])
+        return (tmp_path / "weights.safetensors").read_bytes()
 
     def train_alone(replicate: int, checkpoints: Checkpoints):
         return train(Task("LSTM", 4), settings, 5, CPU, "fp32", [replicate], checkpoints)
@@ -222,7 +222,7 @@ def outputs(project: Path) -> dict[str, bytes]:
 
 
 def both_saved(project: Path) -> bool:
-    return len(list(project.glob(".checkpoints/sequence-LSTM-5/*/*.pt"))) == 2
+    return len(list(project.glob(".checkpoints/sequence-LSTM-5/*/*.safetensors"))) == 2
 
 
 @needs_native("sequence.c", "fp32")  # autograd's is one process for all replicates

@@ -42,7 +42,7 @@ def test_the_stages_of_dvc_yaml_in_the_order_of_its_graph(pipeline, repository):
     found = {stage.name: stage for stage in pipeline.stages(repository)}
     lstm = found["evaluate_sequence@LSTM-10"]
     assert lstm.command == "python stages/evaluate_sequence.py --model LSTM --length 10"
-    assert "models/sequence/LSTM-10.pt" in lstm.deps
+    assert "models/sequence/LSTM-10.safetensors" in lstm.deps
     assert pipeline.upstream(lstm, [*found.values()]) == {"sources", "train_sequence@LSTM-10"}
     assert pipeline.upstream(found["sample_gan"], [*found.values()]) == {"sources", "train_gan"}
     assert "train_ablation@adam-10" in pipeline.upstream(found["compare_ablation"], [*found.values()])

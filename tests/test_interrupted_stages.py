@@ -17,8 +17,8 @@ from dlreport.native.sequence import SOURCE
 from helpers import needs_native, output_of, wait_until
 
 STAGES = {
-    "LSTM-5": (["stages/train_sequence.py", "--model", "LSTM", "--length", "5"], "models/sequence/LSTM-5.pt"),
-    "GAN": (["stages/train_gan.py"], "models/gan/0/generator.pt"),
+    "LSTM-5": (["stages/train_sequence.py", "--model", "LSTM", "--length", "5"], "models/sequence/LSTM-5.safetensors"),
+    "GAN": (["stages/train_gan.py"], "models/gan/0/generator.safetensors"),
 }
 
 
@@ -78,7 +78,7 @@ def test_a_killed_worker_process_begins_again_from_its_checkpoint(project, tmp_p
     project = shutil.copytree(project, tmp_path / "project", symlinks=True)
     scratch.set_params(project, {"checkpoint_seconds": 0.2})
     process, said = start(project, "LSTM-5")
-    wait_until(lambda: len([*(project / ".checkpoints").glob("*/*/*.pt")]) == 2)
+    wait_until(lambda: len([*(project / ".checkpoints").glob("*/*/*.safetensors")]) == 2)
     workers = [child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())]
     workers[0].kill()
     said += process.communicate(timeout=300)[1]

@@ -62,7 +62,7 @@ STATE = {"weight": torch.arange(6.0).reshape(2, 3), "steps": torch.tensor(7)}
 
 
 def test_tensors_come_back_as_they_were(tmp_path):
-    path = tmp_path / "deep" / "a.pt"
+    path = tmp_path / "deep" / "a.safetensors"
     write_tensors(path, (STATE, {"bytes": torch.tensor([0, 255], dtype=torch.uint8), 0: [0.1, None, "a", True]}))
     first, second = read_tensors(path)
     assert second[0] == [0.1, None, "a", True]
@@ -76,7 +76,7 @@ def test_tensors_come_back_as_they_were(tmp_path):
 
 
 def test_the_same_tensors_are_the_same_bytes(tmp_path):
-    paths = tmp_path / "a.pt", tmp_path / "b.pt"
+    paths = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
     flat = torch.zeros(12)
     flat[:6] = torch.arange(6.0)
     view = {"".join(["wei", "ght"]): flat[:6].view(2, 3), "steps": torch.tensor(7)}
@@ -86,15 +86,15 @@ def test_the_same_tensors_are_the_same_bytes(tmp_path):
 
 
 def test_tensors_that_are_no_rows_of_memory_are_kept_as_they_look(tmp_path):
-    write_tensors(tmp_path / "a.pt", {"columns": STATE["weight"].T, "one": STATE["weight"][:, 1]})
-    found = read_tensors(tmp_path / "a.pt")
+    write_tensors(tmp_path / "a.safetensors", {"columns": STATE["weight"].T, "one": STATE["weight"][:, 1]})
+    found = read_tensors(tmp_path / "a.safetensors")
     assert found["columns"].tolist() == [[0, 3], [1, 4], [2, 5]]
     assert found["one"].tolist() == [1, 4]
 
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_code_in_a_file_of_tensors_is_refused_and_not_run(tmp_path, zipped):
-    target, path = tmp_path / "touched", tmp_path / "a.pt"
+    target, path = tmp_path / "touched", tmp_path / "a.safetensors"
     torch.save({"weight": Payload(target)}, path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(UserError) as error:
         read_tensors(path)
@@ -113,7 +113,7 @@ def assert_one_line_about(error: pytest.ExceptionInfo, path: Path, advice: str =
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.9, 0.999])
 def test_a_truncated_file_of_tensors_is_refused(tmp_path, share):
-    path = tmp_path / "a.pt"
+    path = tmp_path / "a.safetensors"
     write_tensors(path, STATE)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
@@ -128,7 +128,7 @@ def test_a_truncated_file_of_tensors_is_refused(tmp_path, share):
     ids=repr,
 )
 def test_any_other_file_is_refused_as_tensors(tmp_path, content):
-    path = tmp_path / "a.pt"
+    path = tmp_path / "a.safetensors"
     path.write_bytes(content)
     with pytest.raises(UserError) as error:
         read_tensors(path)

@@ -11,6 +11,7 @@ import torch
 
 from dlreport.errors import UserError
 from dlreport.gan.mnist import decode, directory_from_environment
+from dlreport.io import read_tensors
 from helpers import run
 from idx import (
     GARBAGE,
@@ -178,8 +179,8 @@ def test_the_stage_writes_both_splits(tmp_path, sample_dir, digits):
     result = run_stage(project, sample_dir)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     written = sorted(path.name for path in (project / "data" / "mnist").iterdir())
-    assert written == ["test.pt", "train.pt"]
-    train, test = (torch.load(project / f"data/mnist/{split}.pt", weights_only=True) for split in ("train", "test"))
+    assert written == ["test.safetensors", "train.safetensors"]
+    train, test = (read_tensors(project / f"data/mnist/{split}.safetensors") for split in ("train", "test"))
     assert torch.equal(train["images"], digits)
     assert (len(train["labels"]), len(test["images"]), len(test["labels"])) == (384, 128, 128)
     assert test["labels"][:5].tolist() == [7, 2, 1, 0, 4]

@@ -44,24 +44,24 @@ def small_files_only() -> None:
 
 def test_a_disk_that_is_full_at_a_checkpoint(project):
     scratch.set_params(project, {"checkpoint_seconds": 0})
-    weights = (project / "models/gan/0/generator.pt").read_bytes()
+    weights = (project / "models/gan/0/generator.safetensors").read_bytes()
     line = error_of(stage(project, "train_gan", preexec_fn=small_files_only))
     assert line.startswith("error: .checkpoints/GAN/")
     assert "cannot be written (File too large); make room" in line
-    assert (project / "models/gan/0/generator.pt").read_bytes() == weights
+    assert (project / "models/gan/0/generator.safetensors").read_bytes() == weights
     assert not list(project.rglob("*.tmp"))
     assert stage(project, "train_gan").returncode == 0
-    assert (project / "models/gan/0/generator.pt").read_bytes() == weights
+    assert (project / "models/gan/0/generator.safetensors").read_bytes() == weights
 
 
 def test_a_disk_that_is_full_at_an_output_leaves_the_training_to_go_on_from(project):
-    (project / "models/gan/0/generator.pt").unlink()
-    (project / "models/gan/0/generator.pt").mkdir()  # refused even to root, whom permissions do not stop
+    (project / "models/gan/0/generator.safetensors").unlink()
+    (project / "models/gan/0/generator.safetensors").mkdir()  # refused even to root, whom permissions do not stop
     line = error_of(stage(project, "train_gan"))
     assert line.startswith(
-        "error: models/gan/0/generator.pt: cannot be written (Is a directory); make room or give access"
+        "error: models/gan/0/generator.safetensors: cannot be written (Is a directory); make room or give access"
     )
-    (project / "models/gan/0/generator.pt").rmdir()
+    (project / "models/gan/0/generator.safetensors").rmdir()
     again = stage(project, "train_gan")
     assert again.returncode == 0
     assert "GAN-0 goes on from epoch 4, batch 0" in again.stderr  # of 3: nothing is left to train
@@ -88,9 +88,9 @@ def test_a_read_only_output_directory(project):
     ("lost", "arguments"),
     [
         ("plots/sequence/curves/LSTM-5.csv", ["report"]),
-        ("models/gan/0/generator.pt", ["interpolate_gan"]),
-        ("models/sequence/LSTM-5.pt", ["evaluate_sequence", "--model", "LSTM", "--length", "5"]),
-        ("data/mnist/train.pt", ["train_gan"]),
+        ("models/gan/0/generator.safetensors", ["interpolate_gan"]),
+        ("models/sequence/LSTM-5.safetensors", ["evaluate_sequence", "--model", "LSTM", "--length", "5"]),
+        ("data/mnist/train.safetensors", ["train_gan"]),
     ],
 )
 def test_a_missing_input_is_named(project, lost, arguments):
@@ -99,11 +99,11 @@ def test_a_missing_input_is_named(project, lost, arguments):
 
 
 def test_weights_that_are_code_are_refused_and_not_run(project):
-    path = project / "models/gan/0/generator.pt"
+    path = project / "models/gan/0/generator.safetensors"
     path.unlink()
     torch.save({"layers.0.weight": Payload(project / "ran")}, path)
     line = error_of(stage(project, "interpolate_gan"))
-    assert line.startswith("error: models/gan/0/generator.pt: not a file of tensors (")
+    assert line.startswith("error: models/gan/0/generator.safetensors: not a file of safetensors (")
     assert not (project / "ran").exists()
 
 
@@ -112,7 +112,7 @@ def test_a_second_repro_at_the_same_time_is_refused(project):
     repro = [*DVC, "repro", "train_gan"]
     first = start(repro, project)
     try:
-        wait_until(lambda: list((project / ".checkpoints").glob("GAN/*/GAN-0-0000.pt")), seconds=60)
+        wait_until(lambda: list((project / ".checkpoints").glob("GAN/*/GAN-0-0000.safetensors")), seconds=60)
         second = run(repro, project)
     finally:
         os.killpg(first.pid, signal.SIGKILL)

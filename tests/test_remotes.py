@@ -62,7 +62,11 @@ def clone(origin, tmp_path) -> Path:
 
 def fetched(project: Path) -> set[str]:
     """The files that DVC, not git, has put there."""
-    return {str(path.relative_to(project)) for name in ("data", "models") for path in (project / name).rglob("*.pt")}
+    return {
+        str(path.relative_to(project))
+        for name in ("data", "models")
+        for path in (project / name).rglob("*.safetensors")
+    }
 
 
 def test_a_clone_that_pulls_trains_nothing(origin, clone):
@@ -106,7 +110,7 @@ def test_an_experiment_with_the_gan_downloads_the_generator_and_trains_nothing(c
     settings = ("-S", "gan.interpolation_points=5")
     ran = stages_run(dvc(clone, "exp", "run", "--pull", "--allow-missing", *settings))
     assert set(ran) == {"sources", "interpolate_gan", "check_claims", "report"}
-    assert {"models/classifier.pt", "models/gan/0/generator.pt"} <= fetched(clone)
+    assert {"models/classifier.safetensors", "models/gan/0/generator.safetensors"} <= fetched(clone)
     assert not [path for path in fetched(clone) if "sequence" in path or "mnist" in path]
 
 
@@ -130,8 +134,8 @@ def contents(path: Path) -> dict[str, bytes]:
 
 def test_a_model_is_opened_where_it_lies(clone, tmp_path):
     script = """
-import sys, dvc.api, torch
-with dvc.api.open("models/gan/0/generator.pt", repo=sys.argv[1], mode="rb") as file:
-    print(len(torch.load(file, weights_only=True)))
+import sys, dvc.api, safetensors.torch
+with dvc.api.open("models/gan/0/generator.safetensors", repo=sys.argv[1], mode="rb") as file:
+    print(len(safetensors.torch.load(file.read())))
 """
     assert int(output_of([sys.executable, "-c", script, str(clone)], tmp_path)) > 0

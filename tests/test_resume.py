@@ -93,7 +93,7 @@ def test_a_gan_whose_kept_generator_is_lost_starts_again(tmp_path, digits, gan, 
     kill_after(8)
     with pytest.raises(Killed):
         train(Checkpoints(tmp_path, seconds=0))
-    kept = tmp_path / "GAN-0-0000.pt"
+    kept = tmp_path / "GAN-0-0000.safetensors"
     assert kept.exists()
     kept.write_bytes(b"no")
     with caplog.at_level(logging.INFO, logger="dlreport"):
@@ -106,4 +106,4 @@ def test_a_signal_saves_and_stops(tmp_path, sequence, monkeypatch):
     monkeypatch.setattr(module, "_asked_to_stop", [signal.SIGTERM])
     with pytest.raises(Interrupted, match=r"LSTM-4 replicate 0, step 128 of 700, is saved; run it again to go on"):
         train_replicates(Task("LSTM", 4), sequence, 2, 5, "cpu", "fp32", 1, Checkpoints(tmp_path, seconds=1000))
-    assert (tmp_path / "LSTM-4-replicate-0.pt").exists()
+    assert (tmp_path / "LSTM-4-replicate-0.safetensors").exists()

@@ -128,7 +128,7 @@ class Checkpoint:
 
     def beside(self, name: str) -> "Checkpoint":
         """Another one, for a part of the state that does not change any more."""
-        return Checkpoint(self.path and self.path.with_name(f"{name}.pt"), self.seconds, self.disk)
+        return Checkpoint(self.path and self.path.with_name(f"{name}.safetensors"), self.seconds, self.disk)
 
     @property
     def _previous(self) -> Path:
@@ -152,7 +152,7 @@ class Checkpoints:
     def open(self, name: str) -> Iterator[Checkpoint]:
         """The one of this name, for one process at a time. Raises UserError if another one has it."""
         with self.disk.hold(self.directory, name) if self.directory else nullcontext():
-            yield Checkpoint(self.directory and self.directory / f"{name}.pt", self.seconds, self.disk)
+            yield Checkpoint(self.directory and self.directory / f"{name}.safetensors", self.seconds, self.disk)
 
     def remove(self) -> None:
         """When all that was trained is written where it belongs."""

@@ -16,7 +16,9 @@ def evaluate_replicates(part: str, key: str, task: Task, params: Params) -> pd.D
     """Test what common/training.py trained, and write and return a row for each replicate: its accuracies in training
     and in the test, and whether it is solved, which both decide."""
     prepare(threads=1)
-    tested = evaluate(task, read_tensors(Path("models", part, key).with_suffix(".pt")), params.sequence, params.seed)
+    tested = evaluate(
+        task, read_tensors(Path("models", part, key).with_suffix(".safetensors")), params.sequence, params.seed
+    )
     train = read_json(Path("metrics", part, "train", key).with_suffix(".json"))["train_accuracy_mean"]
     tested.insert(0, "train_accuracy_mean", train)
     solved = (tested[["train_accuracy_mean", "test_accuracy"]] >= CONVERGED).all(axis=1)
