@@ -10,7 +10,7 @@ from dlreport.gan import claims as gan_claims
 from dlreport.gan.courses import whole_walks
 from dlreport.io import read_csv, read_yaml, write_csv, write_json
 from dlreport.sequence import claims as sequence_claims
-from dlreport.statistics.claims import counts, table
+from dlreport.statistics.claims import metrics, table
 
 SEQUENCE, GAN = Path("plots/sequence"), Path("plots/gan")
 
@@ -40,7 +40,7 @@ def main() -> None:
     )
     statements = table([*sequence_claims.check(sequence), *gan_claims.check(gan)])
     write_csv(Path("plots/claims.csv"), statements)
-    write_json(Path("metrics/claims.json"), counts(statements))
+    write_json(Path("metrics/claims.json"), metrics(statements))
 
 
 if __name__ == "__main__":

@@ -18,16 +18,16 @@ CLAIMS = "metrics/claims.json"  # may turn on any other number
 GAN_METRICS = {f"metrics/gan/{name}.json" for name in ("interpolation", "quality", "training")}
 
 
-def test_a_screen_holds_the_metrics_of_the_reports_eight_cells(repository):
-    """`dvc metrics diff` has a line for each number that changed, at most this many; the verdicts are 30 of them."""
+def test_a_screen_holds_the_metrics_of_the_reports_eight_cells(serial):
+    """`dvc metrics diff` has a line for each number that changed, at most this many."""
 
     def leaves(values: object) -> int:
         return sum(map(leaves, values.values())) if isinstance(values, dict) else 1
 
-    files = json.loads(dvc(repository, "metrics", "show", "--json"))[""]["data"]
+    files = json.loads(dvc(serial[0], "metrics", "show", "--json"))[""]["data"]
     numbers = {name: leaves(values["data"]) for name, values in files.items() if "data" in values}
     of_cells = [count for name, count in numbers.items() if name.startswith("metrics/sequence/")]
-    assert 0 < sum(numbers.values()) - sum(of_cells) + 8 * max(of_cells) < 80
+    assert 0 < sum(numbers.values()) - sum(of_cells) + 8 * max(of_cells) < 60
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,9 @@ def test_metrics_are_there_and_possible(project):
         assert right.tolist() == pytest.approx(right.round().tolist(), abs=1e-3)
     claims = json.loads((project / "metrics/claims.json").read_text())
     table = pd.read_csv(project / "plots/claims.csv")
-    assert sum(claims["claim_1"].values()) == (table["claim"] == 1).sum() > 0
+    of_claim = table[table["claim"] == 4]
+    assert claims["claim_4_supported"] == (of_claim["verdict"] == "supported").sum()
+    assert claims["undecided"] == (table["claim"].notna() & (table["verdict"] == "undecided")).sum() > 0
     gan = json.loads((project / "metrics/gan/training.json").read_text())
     assert gan["training_images"] == 384
     quality = json.loads((project / "metrics/gan/quality.json").read_text())
