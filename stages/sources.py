@@ -173,6 +173,8 @@ def derive() -> dict[Path, str]:
 def main() -> None:
     params = load_params()
     check_names(params.sequence.models)
+    for model in params.sequence.models:
+        params.sequence.runs_of(model)
     if params.device not in ("auto", "cpu") or params.precision != "fp32":
         from dlreport.runtime import check_precision, select_device  # here: it imports torch, which takes seconds
 

@@ -10,7 +10,7 @@ from dlreport.sequence.task import Task
 
 def main() -> None:
     task, params = Task(*parse(__doc__, "model")), load_params()
-    train("sequence", str(task), task, params.sequence, params.sequence.replicates[task.model], params)
+    train("sequence", str(task), task, params.sequence, params.sequence.runs_of(task.model), params)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import torch
 
 from dlreport.runtime import select_device
 from helpers import run
-from scratch import ROOT, set_params
+from scratch import REMOVED, ROOT, set_params
 
 ABSENT = [name for name, there in (("cuda", torch.cuda.is_available()), ("mps", torch.mps.is_available())) if not there]
 
@@ -39,6 +39,15 @@ def test_a_name_that_is_no_models_is_one_line(project):
     assert result.returncode == 1
     assert result.stderr.startswith("error: sequence.models: 'ESN' is no model; choose from VanillaRNN, LSTM")
     assert result.stderr.count("\n") == 1
+    assert not (project / "sources").exists()
+
+
+def test_a_model_without_a_number_of_runs_is_one_line(project):
+    set_params(project, {"sequence.replicates.LSTM": REMOVED})
+    result = check(project)
+    assert result.returncode == 1
+    line = "error: params.yaml: sequence.replicates: says nothing of LSTM; give it a number of runs\n"
+    assert result.stderr == line
     assert not (project / "sources").exists()
 
 

@@ -88,12 +88,11 @@ class SequenceSettings(TrainingSection):
     curve_points: PositiveInt
     test: SequenceTestSettings
 
-    @field_validator("replicates")
-    @classmethod
-    def _have_runs_of_each_model(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:
-        if missing := [name for name in info.data.get("models", ()) if name not in value]:
-            raise ValueError(f"says nothing of {missing[0]}, which is one of sequence.models")
-        return value
+    def runs_of(self, model: str) -> int:
+        """Raises UserError if `replicates` does not say."""
+        if model not in self.replicates:
+            raise UserError(f"params.yaml: sequence.replicates: says nothing of {model}; give it a number of runs")
+        return self.replicates[model]
 
     @property
     def halfway(self) -> int:
