@@ -115,7 +115,7 @@ def counts(statements: pd.DataFrame) -> dict[str, int | dict[str, int]]:
 
 
 def metrics(statements: pd.DataFrame) -> dict[str, int]:
-    """`counts` in few numbers, for `dvc metrics diff`: the verdicts of all, and of each claim how many are supported."""
+    """`counts` in few numbers, for `dvc metrics diff`: all by verdict, and of each claim how many are supported."""
     found = counts(statements)
     whole = {name: value for name, value in found.items() if not isinstance(value, dict)}
     return whole | {f"{name}_supported": each[SUPPORTED] for name, each in found.items() if isinstance(each, dict)}
