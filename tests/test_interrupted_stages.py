@@ -26,7 +26,7 @@ STAGES = {
 def project(tmp_path_factory) -> Path:
     """A tiny copy whose trainings last some seconds, of two replicates in two processes."""
     target = tmp_path_factory.mktemp("signals") / "project"
-    longer = {"sequence.steps": 20_000, "sequence.log_every": 200, "sequence.replicates": 2, "gan.epochs": 60}
+    longer = {"sequence.steps": 20_000, "sequence.log_every": 200, "gan.epochs": 60}
     scratch.make(target, longer)
     output_of([sys.executable, "stages/prepare_mnist.py"], target)
     return target

@@ -94,7 +94,7 @@ def test_tensors_that_are_no_rows_of_memory_are_kept_as_they_look(tmp_path):
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_code_in_a_file_of_tensors_is_refused_and_not_run(tmp_path, zipped):
-    target, path = tmp_path / "touched", tmp_path / "a.safetensors"
+    target, path = tmp_path / "touched", tmp_path / "a.pt"
     torch.save({"weight": Payload(target)}, path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(UserError) as error:
         read_tensors(path)

@@ -147,8 +147,10 @@ def test_the_report_shows_the_numbers_of_the_metrics(project, report):
     for model in ("VanillaRNN", "LSTM"):
         table = pd.read_csv(project / "plots/sequence/comparison.csv").set_index("model")
         row = next(line for line in report.splitlines() if line.startswith(f"| 5 | {model} |"))
-        for key in ("train_accuracy_mean", "test_accuracy", "test_accuracy_low", "test_accuracy_report_batch"):
+        for key in ("train_accuracy_mean", "test_accuracy", "test_accuracy_report_batch"):
             assert f"{table.at[model, key]:.4f}" in row
+        assert pd.isna(table.at[model, "test_accuracy_low"])  # two runs have no interval
+        assert "nan" not in row
     assert (project / "report/findings.md").read_text().startswith("| Length | Model |")
     assert "533,505 parameters" in report
     assert "The 384 training images" in report
@@ -156,7 +158,8 @@ def test_the_report_shows_the_numbers_of_the_metrics(project, report):
 
 def test_the_reports_pictures_exist_and_are_inside_the_page(project, report):
     sources = re.findall(r"!\[.+?\]\((.+?)\)", report)
-    drawn = [f"../{path.relative_to(project)}" for path in project.glob("plots/**/*.png")]
+    pictures = [path.relative_to(project) for path in project.glob("plots/**/*.png")]
+    drawn = [f"../{path}" for path in pictures if path.name != "final_grid.png"]  # which is the README's
     assert sorted(sources) == sorted([*drawn, "../studies/frontier/heat_map.png"])  # each once
     for source in sources:
         assert (project / "report" / source).is_file()
