@@ -74,7 +74,7 @@ def test_it_joins_the_report_and_retrains_nothing_else(serial, tmp_path):
     scratch.set_params(project, {"sequence.models": [*MODELS]})
     ran = stages_run(dvc(project, "repro"))
     own = {f"{stage}@GRU-5" for stage in ("train_sequence", "evaluate_sequence")}
-    collectors = {"compare_sequences", "check_claims", "report"}
+    collectors = {"compare_sequences", "compare_ablation", "check_claims", "report"}
     assert set(ran) == {"sources", *own, *collectors}
     after = json.loads((project / "metrics/claims.json").read_text())
     assert {**after, "ours": None} == {**before, "ours": None}
