@@ -284,8 +284,9 @@ if stage and folder:
 """
 
 # Of what a stage's file lists, what that stage does not load at these settings, and why.
-ON_A_GPU = {"src/dlreport/gpu/sequence.py"}
+ON_A_GPU = {"src/dlreport/gpu/sequence.py", "src/dlreport/gpu/update.py"}
 NOT_LOADED = {
+    "train_gan": {"src/dlreport/gpu/update.py"},
     **dict.fromkeys(("train_sequence", "train_longer", "train_ablation", "studies/frontier/dvc.yaml:train"), ON_A_GPU),
     "studies/frontier/dvc.yaml:draw": {  # it reads the study's settings by grid.py, which can train: this does not
         *(f"src/dlreport/native/{name}" for name in ("sequence.c", "cell.h", "common.h", "products.cpp")),
