@@ -19,15 +19,16 @@ GAN_METRICS = {f"metrics/gan/{name}.json" for name in ("interpolation", "quality
 
 
 def test_a_screen_holds_the_metrics_of_the_reports_eight_cells(serial):
-    """`dvc metrics diff` has a line for each number that changed, at most this many."""
+    """`dvc metrics diff` has a line for each number that changed, at most this many. Those of the study are not counted,
+    as no `dvc repro` changes them; of the ten claims one has no statement here."""
 
     def leaves(values: object) -> int:
         return sum(map(leaves, values.values())) if isinstance(values, dict) else 1
 
     files = json.loads(dvc(serial[0], "metrics", "show", "--json"))[""]["data"]
-    numbers = {name: leaves(values["data"]) for name, values in files.items() if "data" in values}
+    numbers = {name: leaves(values["data"]) for name, values in files.items() if name.startswith("metrics/")}
     of_cells = [count for name, count in numbers.items() if name.startswith("metrics/sequence/")]
-    assert 0 < sum(numbers.values()) - sum(of_cells) + 8 * max(of_cells) < 60
+    assert 0 < sum(numbers.values()) - sum(of_cells) + 8 * max(of_cells) + 1 < 60
 
 
 @pytest.fixture(scope="module")
