@@ -19,8 +19,8 @@ GAN_METRICS = {f"metrics/gan/{name}.json" for name in ("interpolation", "quality
 
 
 def test_a_screen_holds_the_metrics_of_the_reports_eight_cells(serial):
-    """`dvc metrics diff` has a line for each number that changed, at most this many. Those of the study are not counted,
-    as no `dvc repro` changes them; of the ten claims one has no statement here."""
+    """`dvc metrics diff` has a line for each number that changed, at most this many. The study's are not counted, as no
+    `dvc repro` changes them; of the ten claims one has no statement here."""
 
     def leaves(values: object) -> int:
         return sum(map(leaves, values.values())) if isinstance(values, dict) else 1
