@@ -11,8 +11,7 @@ from dlreport.sequence.task import Task
 def main() -> None:
     (variant, length), params = parse(__doc__, "variant"), load_params()
     sequence, own = params.sequence, params.ablation
-    halved = {"steps": sequence.halfway, "average_from": sequence.average_from // 2}
-    settings = own.changes[variant].applied(sequence.model_copy(update=halved))
+    settings = own.changes[variant].applied(sequence.first_half())
     train("ablation", f"{variant}-{length}", Task("VanillaRNN", length), settings, own.replicates, params)
 
 

@@ -99,6 +99,10 @@ class SequenceSettings(TrainingSection):
         """Steps after which weights are kept; the ablation trains that long."""
         return self.steps // 2
 
+    def first_half(self) -> "SequenceSettings":
+        """Of a training that ends there."""
+        return self.model_copy(update={"steps": self.halfway, "average_from": self.average_from // 2})
+
 
 class LongerSettings(TrainingSection):
     """The VanillaRNN's training of claim 2, otherwise as `sequence` says."""

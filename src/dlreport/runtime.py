@@ -43,7 +43,7 @@ def cores(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
     own = Path("/proc/self/cgroup")
     lines = own.read_text(encoding="utf-8").splitlines() if own.exists() else []
     inner = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
-    for folder in (cgroups, *((cgroups / inner, *(cgroups / inner).parents) if inner else ())):
+    for folder in (cgroups / inner, *(cgroups / inner).parents):
         with suppress(OSError, ValueError):  # no such file, or "max": no quota
             quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
             allowed = min(allowed, max(1, int(quota) // int(period)))

@@ -42,9 +42,9 @@ def train(part: str, key: str, task: Task, settings: SequenceSettings, replicate
     write_weights(Path("models", part, key).with_suffix(".safetensors"), [run.weights for run in runs])
     write_means(part, key, [mean_accuracy(run.accuracy, settings.average_from) for run in runs])
     if part == "sequence":
-        halfway, from_step = f"{part}/halfway", settings.average_from // 2
+        halfway, half = f"{part}/halfway", settings.first_half()
         write_weights(Path("models", halfway, key).with_suffix(".safetensors"), [run.halfway for run in runs])
-        write_means(halfway, key, [mean_accuracy(run.accuracy[: settings.halfway], from_step) for run in runs])
+        write_means(halfway, key, [mean_accuracy(run.accuracy[: half.steps], half.average_from) for run in runs])
         steps = [
             pd.DataFrame({"replicate": k, **single_steps(run.loss, run.accuracy, settings.log_every)})
             for k, run in enumerate(runs)

@@ -2,7 +2,6 @@
 sentences come from the table of claims."""
 
 from collections import defaultdict
-from math import log
 from typing import Any
 
 import pandas as pd
@@ -17,12 +16,11 @@ from dlreport.sequence.curves import course
 from dlreport.sequence.mean_field import INPUT, mean_field
 from dlreport.sequence.memory import PROBE_SEQUENCES, PROBED
 from dlreport.sequence.models import model_class
-from dlreport.sequence.thresholds import CONVERGED, FADED, SATURATED
+from dlreport.sequence.thresholds import CHANCE, CONVERGED, FADED, GUESS_LOSS, SATURATED
 from dlreport.sequence.tracing import BATCHES, RANGE, TOP
 from dlreport.statistics.claims import Claims, counts
 
 FROZEN = SEQUENCE_CLAIMS.with_name("frozen.yaml")
-CLASSES = 10  # digits
 # sections of params.yaml: those that can change a number
 SHOWN = {"seed", "precision", "sequence", "longer", "gradients", "ablation", "gan", "classifier", "quality"}
 
@@ -174,8 +172,8 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "probed": PROBED,
         "close_share": CLOSE_SHARE,
         "judged": JUDGED,
-        "guess_accuracy": 1 / CLASSES,
-        "guess_loss": log(CLASSES),
+        "guess_accuracy": CHANCE,
+        "guess_loss": GUESS_LOSS,
         # part 1
         "models": {name: _model(name) for name in sequence.models},
         "window": -(-sequence.steps // sequence.curve_points),

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from dlreport.drawing import grid, replicates
+from dlreport.sequence.thresholds import CHANCE
 
 
 def _curve(axes, curve: pd.DataFrame, name: str, colour: str, label: str | None = None) -> None:
@@ -70,7 +71,7 @@ def accuracy_by_length(
             )
             axes.plot(rows["length"], rows[f"published_{name}"], "x--", color=colour, alpha=0.6)
         axes.plot([], [], "x--", color="grey", label="published (one run)")
-        axes.axhline(0.1, color="grey", linewidth=0.8, linestyle=":", label="guessing")
+        axes.axhline(CHANCE, color="grey", linewidth=0.8, linestyle=":", label="guessing")
         axes.set_xticks(sorted(table["length"].unique()))
         axes.set_ylim(-0.02, 1.05)
     grid(train, "palindrome length", "accuracy", f"Mean training accuracy at the end, {confidence:.0%} interval")
@@ -179,7 +180,7 @@ def probe(table: pd.DataFrame, colours: dict[str, str]) -> Figure:
         for (model, colour), (when, style) in product(colours.items(), {"start": ":", "end": "-"}.items()):
             found = table[(table["length"] == length) & (table["model"] == model) & (table["when"] == when)]
             replicates(axes, found, "t", "probe_accuracy", colour, f"{model}, {when}", linestyle=style)
-        axes.axhline(0.1, color="grey", linewidth=0.8, linestyle="--", label="guessing")
+        axes.axhline(CHANCE, color="grey", linewidth=0.8, linestyle="--", label="guessing")
         axes.set_ylim(-0.02, 1.02)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         grid(axes, "time step t", "first digits read from $h_t$" if axes is panels[0] else "", f"length {length}")
@@ -206,7 +207,7 @@ def confusion(table: pd.DataFrame, length: int, colours: dict[str, str]) -> Figu
         found = (correct / counts.sum(axis=1)).rename("accuracy").reset_index()
         replicates(right, found, "digit", "accuracy", colours[model], model)
     figure.colorbar(image, ax=panels, label="share of the answers")
-    right.axhline(0.1, color="grey", linewidth=0.8, linestyle=":", label="guessing")
+    right.axhline(CHANCE, color="grey", linewidth=0.8, linestyle=":", label="guessing")
     right.set_ylim(-0.02, 1.02)
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
     grid(right, "first digit", "accuracy", "By the first digit")

@@ -14,7 +14,7 @@ import pandas as pd
 
 from dlreport.errors import UserError
 from dlreport.io import read_yaml
-from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Outcome
+from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Outcome, small
 
 VERDICTS = (SUPPORTED, NOT_SUPPORTED, UNDECIDED)
 OURS = "ours"  # in place of a claim's number: a finding of ours
@@ -89,8 +89,7 @@ def table(statements: Iterable[Statement]) -> pd.DataFrame:
     families = found["p"].dropna().groupby(found["claim"], dropna=False)
     found.insert(found.columns.get_loc("p") + 1, "p_corrected", families.transform(lambda p: holm(p.tolist())))
     # a verdict is lost if a small p had decided it, which is small no more
-    limit = 1 - found["level"] + 1e-12
-    lost = (found["p"] <= limit) & (found["p_corrected"] > limit)
+    lost = small(found["p"], found["level"]) & ~small(found["p_corrected"], found["level"])
     corrected = found["verdict"].mask(lost, UNDECIDED)
     found.insert(found.columns.get_loc("verdict") + 1, "corrected", corrected)
     return found.sort_values("claim", kind="stable")

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil, inf, isfinite, isnan
 from statistics import mean, median_high
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,8 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
-def _small(p: float, confidence: float) -> bool:
+def small(p: Any, confidence: Any) -> Any:
+    """Whether a p-value, or each of an array, decides at this confidence. NaN does not."""
     return p <= 1 - confidence + 1e-12  # 1 - 0.95 is not quite 0.05
 
 
@@ -62,7 +64,7 @@ def _sign_p(successes: int, trials: int) -> float:
 @cache
 def _fewest(trials: int, confidence: float) -> int | None:
     """The least number of so many runs that is a majority, None if even all are too few."""
-    enough = (k for k in range(trials // 2 + 1, trials + 1) if _small(_sign_p(k, trials), confidence))
+    enough = (k for k in range(trials // 2 + 1, trials + 1) if small(_sign_p(k, trials), confidence))
     return next(enough, None)
 
 
@@ -70,7 +72,7 @@ def majority(holds: Sequence[bool], confidence: float) -> Outcome:
     count, trials = sum(map(bool, holds)), len(holds)
     p = _sign_p(count, trials)
     verdict = UNDECIDED
-    if _small(p, confidence):
+    if small(p, confidence):
         verdict = SUPPORTED if count > trials / 2 else NOT_SUPPORTED
     low, high = exact(count, trials, confidence)
     evidence = f"{count} of {trials} runs, share {low:.2f} to {high:.2f}"
@@ -103,7 +105,7 @@ def median_in_range(values: Sequence[float], at_least: float, at_most: float, co
 
     within = max(p_value([value >= at_least for value in values]), p_value([value <= at_most for value in values]))
     beside = min(p_value([value < at_least for value in values]), p_value([value > at_most for value in values]))
-    verdict = SUPPORTED if _small(within, confidence) else NOT_SUPPORTED if _small(beside, confidence) else UNDECIDED
+    verdict = SUPPORTED if small(within, confidence) else NOT_SUPPORTED if small(beside, confidence) else UNDECIDED
     middle, (low, high) = float(np.median(values)), of_median(values, confidence)
     evidence, power = f"median {_number(middle)} of {len(values)} runs", NOTHING
     if not isnan(low):
@@ -156,7 +158,7 @@ def mann_whitney(smaller: Sequence[float], larger: Sequence[float], confidence: 
     method = PermutationMethod(n_resamples=20_000, rng=0) if ties else "exact"
     statistic, p = mannwhitneyu(smaller, larger, method=method)
     verdict = UNDECIDED
-    if _small(p, confidence):
+    if small(p, confidence):
         verdict = SUPPORTED if statistic < len(smaller) * len(larger) / 2 else NOT_SUPPORTED
     sees = _difference_seen(len(smaller), len(larger), confidence)
     power = NOTHING if sees is None else f"sees a difference of {sees:.1f} standard deviations"
@@ -174,10 +176,10 @@ def _difference_seen(few: int, many: int, confidence: float) -> float | None:
         first, second = rng.normal(size=(cases, few)), rng.normal(size=(cases, many)) + difference
         return mannwhitneyu(first, second, axis=1, method="exact").pvalue
 
-    if not _small(p_values(100, 1)[0], confidence):
+    if not small(p_values(100, 1)[0], confidence):
         return None
     differences = np.arange(1, 100) / 10
-    return next((d for d in differences if (p_values(d, 2_000) <= 1 - confidence + 1e-12).mean() >= SEEN), None)
+    return next((d for d in differences if small(p_values(d, 2_000), confidence).mean() >= SEEN), None)
 
 
 def trend(groups: Sequence[Sequence[float]], confidence: float) -> Outcome:
@@ -198,7 +200,7 @@ def trend(groups: Sequence[Sequence[float]], confidence: float) -> Outcome:
     found = permutation_test((rankdata(values),), pairs, **options, axis=-1, rng=0)
     tau, p = float(kendalltau(order, values).statistic), float(found.pvalue)
     verdict = UNDECIDED
-    if _small(p, confidence):
+    if small(p, confidence):
         verdict = SUPPORTED if tau > 0 else NOT_SUPPORTED
     least = np.quantile(np.abs(found.null_distribution), confidence) * abs(tau / found.statistic) if tau else inf
     medians = ", ".join(_number(median_high(group)) for group in groups)
@@ -229,7 +231,7 @@ def one_of_ours(values: Sequence[float], published: float, confidence: float, tr
     p = min(1.0, 2 * (1 + nearer) / (runs + 1))
     verdict = UNDECIDED
     if _fewest(runs, confidence) is not None:
-        verdict = NOT_SUPPORTED if _small(p, confidence) else SUPPORTED if nearer >= 1 - 1e-9 else UNDECIDED
+        verdict = NOT_SUPPORTED if small(p, confidence) else SUPPORTED if nearer >= 1 - 1e-9 else UNDECIDED
     evidence = f"{_number(min(values))} to {_number(max(values))} in {runs} runs; published {_number(published)}"
     if trials:
         evidence += f"; of {runs} such tests {nearer:.2f} would be as far out"
