@@ -244,7 +244,7 @@ class Measured:
     """What was measured. A set of images is of a replicate's final generator, of its average, or of training images."""
 
     by_epoch: pd.DataFrame  # each replicate's generator at each kept epoch
-    shares: pd.DataFrame  # of each digit among the images of these
+    shares: pd.DataFrame  # of each digit among the images of these, and `real` among the training images
     sets: pd.DataFrame  # a row for each set of images
     by_digit: pd.DataFrame  # and for each digit of each
     pairs: Pairs  # of the first final generator
@@ -269,7 +269,8 @@ def measure(draw: Draw, real: Reference, params: Params) -> Measured:
             reading = read(real.model, draw(replicate, f"snapshots/{epoch:04d}"))
             quick, when = quick_measures(reading, real, params.quality), {"replicate": replicate, "epoch": epoch}
             by_epoch.append({**when, **quick})
-            shares += [{**when, "digit": d, "share": s} for d, s in enumerate(shares_of(reading.digits).tolist())]
+            both = zip(shares_of(reading.digits).tolist(), real.shares.tolist(), strict=True)
+            shares += [{**when, "digit": d, "share": share, "real": true} for d, (share, true) in enumerate(both)]
             log.info("GAN-%d epoch %d fid %.3f coverage %.3f", replicate, epoch, quick["fid"], quick["coverage"])
         # The last kept one is the final generator.
         keep("generator", replicate, reading, quick | slow_measures(reading, real, params, f"generator {replicate}"))
