@@ -10,7 +10,21 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from dlreport.drawing import BLUE, GREEN, GREY, ORANGE, PANEL, PURPLE, Chart, beside, colour, number, panels, replicates
+from dlreport.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PANEL,
+    PURPLE,
+    Chart,
+    beside,
+    colour,
+    level,
+    number,
+    panels,
+    replicates,
+)
 
 matplotlib.rcdefaults()  # whatever a user's matplotlibrc says
 
@@ -101,14 +115,10 @@ def digit_shares(data: Chart, revisions: bool = False) -> Chart:
 def walk(data: Chart, even: float) -> Chart:
     """The share of the way that each step of a walk takes, in pixels and in the classifier's features; dashed where all
     steps are even. Columns: step, space, share."""
-    x = {"field": "step", "type": "ordinal", "title": "step of the walk", "axis": {"labelAngle": 0}}
+    x = number("step", "step of the walk", axis={"format": "d", "tickMinStep": 1})
     y = number("share", "share of the way", axis={"format": ".0%"}, scale={"zero": True})
     lines = replicates(x, y, colour("space", {"pixels": BLUE, "features": ORANGE}), revisions=False)
-    line = {
-        "mark": {"type": "rule", "color": GREY, "strokeDash": [4, 3]},
-        "encoding": {"y": {"datum": even}},
-    }
-    return {**PANEL, "data": data, "layer": [*lines, line], "width": 480}
+    return {**PANEL, "data": data, "layer": [*lines, *level(even, "even steps")], "width": 480}
 
 
 def image_grid(images: Tensor, title: str, columns: int = 8, labels: Sequence[str] = ()) -> Figure:

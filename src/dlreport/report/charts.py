@@ -83,6 +83,7 @@ def build(params: Params, results: dict) -> dict[str, Chart]:
     words = study["initialisation"].str.replace("_", " ") + ", clipping " + study["clip"]
     names = study["model"] + ", " + study["hidden_dim"].astype(str) + " units, " + words
     variants = {name: results[name].assign(variant=results[name]["variant"].str.replace("_", " ")) for name in ABLATION}
+    curves = variants["ablation_curves"]
     growing = params.sequence.initialisation == "as_reported"  # the theory is of N(0, 1)
     growth = _with_theory(gradients, params.sequence.hidden_dim) if growing else gradients
     losses = _with_published_losses(results["thin_curves"], results["published"]["sequence"]["log"])
@@ -98,7 +99,9 @@ def build(params: Params, results: dict) -> dict[str, Chart]:
         "confusion": of_sequence.confusion(rows(_answers(results["confusion"]), 3), lengths),
         "accuracy_by_digit": of_sequence.accuracy_by_digit(rows(_by_digit(results["confusion"]), 3), models),
         "ablation": of_sequence.ablation(rows(variants["ablation_runs"])),
-        "ablation_curves": of_sequence.ablation_curves(rows(variants["ablation_curves"].drop(columns="loss"), 3)),
+        "ablation_curves": of_sequence.ablation_curves(
+            rows(curves.drop(columns="loss"), 3), [*curves["variant"].unique()]
+        ),
         "study": of_sequence.study(rows(study.assign(variant=names))),
         "losses": of_gan.losses(rows(results["losses"])),
         "quality_by_epoch": of_gan.quality_by_epoch(rows(results["quality_by_epoch"])),

@@ -118,7 +118,7 @@ def _median_and_range(x: Chart, name: str, title: str) -> list[Chart]:
 
 def growth(data: Chart, revisions: bool = False) -> Chart:
     """At the greatest length, a sequence's gradient over its own at the last step, by the steps back from that one; a
-    panel for each model. Columns: when, back, growth_low, growth_median, growth_high, and growth_rms, a root mean square."""
+    panel for each model. Columns: when, back, growth_low, growth_median, growth_high, growth_rms (root mean square)."""
     x = number("back", "time steps back from the last", axis={"format": "d", "tickMinStep": 1})
     title = "gradient, as a multiple of the last step's"
     log = {"scale": {"type": "log"}, "axis": {"format": "~e", "tickCount": 6}}
@@ -252,12 +252,12 @@ def ablation(data: Chart, revisions: bool = False) -> Chart:
     return panels([runs, median], data, "length", 2, LENGTH, size={"height": {"step": 22}})
 
 
-def ablation_curves(data: Chart) -> Chart:
+def ablation_curves(data: Chart, variants: Sequence[str]) -> Chart:
     """Training accuracy by step, a panel for each variant. Columns: variant, length, step, accuracy."""
     y = number("accuracy", "accuracy", **ACCURACY)
     by_length = {"field": "length", "type": "nominal", "title": "length", "scale": {"range": [BLUE, ORANGE]}}
     lines = of_replicates(STEP, y, by_length, revisions=False)
-    return panels(lines, data, "variant", 5, size={"height": 120})
+    return panels(lines, data, "variant", 5, order=variants, size={"height": 120})
 
 
 def study(data: Chart) -> Chart:
