@@ -22,7 +22,7 @@ from dlreport.gan.classifier import Classifier, Reading, read, train_classifier
 from dlreport.gan.images import DIGITS, as_images
 from dlreport.gan.thresholds import CLOSE_SHARE
 from dlreport.progress import log
-from dlreport.statistics.intervals import wilson
+from dlreport.statistics.intervals import exact
 from dlreport.streams import stream
 
 KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000  # as the paper's authors use it
@@ -105,7 +105,7 @@ def two_sample(real: Tensor, other: Tensor, params: Params, name: str) -> dict[s
     epochs, settings = params.quality.two_sample_epochs, params.classifier
     model = train_classifier(images[0], labels.to(real.device), 2, epochs, settings, params.seed, f"two-sample {name}")
     right = int((read(model, images[1]).digits == labels).sum())
-    low, high = wilson(right, len(labels), params.quality.confidence)
+    low, high = exact(right, len(labels), params.quality.confidence)
     return {"two_sample_accuracy": right / len(labels), "two_sample_low": low, "two_sample_high": high}
 
 
