@@ -1,4 +1,4 @@
-// What the page does beyond reading: contents, pictures that enlarge.
+// What the page does beyond reading: contents, links into what is folded, pictures that enlarge.
 "use strict";
 {
   // Beside the text the contents are open; above it, on a phone, they open on demand and close behind the reader.
@@ -14,6 +14,14 @@
       contents.querySelector("summary").focus();
     });
     fit();
+  }
+
+  // A link to something folded unfolds it.
+  function unfoldTarget() {
+    const target = document.getElementById(location.hash.slice(1))?.closest("details");
+    if (!target) return;
+    target.open = true;
+    target.scrollIntoView();
   }
 
   // A picture is a button that opens the viewer. It is shown as large as the window, and never smaller than it is.
@@ -39,5 +47,7 @@
   addEventListener("DOMContentLoaded", () => {
     prepareContents();
     preparePictures();
+    unfoldTarget();
+    addEventListener("hashchange", unfoldTarget);
   });
 }
