@@ -91,7 +91,7 @@ class SequenceSettings(TrainingSection):
     def runs_of(self, model: str) -> int:
         """Raises UserError if `replicates` does not say."""
         if model not in self.replicates:
-            raise UserError(f"params.yaml: sequence.replicates: says nothing of {model}; give it a number of runs")
+            raise UserError(f"params.yaml: sequence.replicates: no number of runs for {model}; add one")
         return self.replicates[model]
 
     @property
@@ -231,7 +231,7 @@ def load(schema: type[Schema], path: Path) -> Schema:
     """
     raw = read_yaml(path)
     if not isinstance(raw, dict):
-        raise UserError(f"{path}: expected sections of keys, found {type(raw).__name__}")
+        raise UserError(f"{path}: expected keys with values, found {type(raw).__name__}")
     try:
         return schema.model_validate(raw)
     except ValidationError as error:
