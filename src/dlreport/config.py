@@ -231,7 +231,7 @@ def load(schema: type[Schema], path: Path) -> Schema:
     """
     raw = read_yaml(path)
     if not isinstance(raw, dict):
-        raise UserError(f"{path}: expected keys with values, found {type(raw).__name__}")
+        raise UserError(f"{path}: expected sections of keys, found {type(raw).__name__}")
     try:
         return schema.model_validate(raw)
     except ValidationError as error:
