@@ -4,15 +4,14 @@ from math import inf
 from pathlib import Path
 
 from common.stage import run
-from common.tables import read_tables
+from common.tables import merged, read_tables
 
 import pandas as pd
 
 from dlreport.config import load_params
-from dlreport.io import write_csv, write_figure
+from dlreport.io import write_csv
 from dlreport.runtime import prepare
-from dlreport.sequence import figures
-from dlreport.sequence.curves import steps_to_reach
+from dlreport.sequence.curves import steps_to_reach, thinned
 from dlreport.sequence.task import Task
 from dlreport.sequence.thresholds import CONVERGED
 from dlreport.sequence.variants import growth_at_the_start
@@ -45,7 +44,7 @@ def main() -> None:
         changed = settings.changes[variant].applied(sequence) if variant in settings.changes else sequence
         growths.append({"variant": variant, **growth_at_the_start(task, changed, params)})
     write_csv(PLOTS / "growth.csv", pd.DataFrame(growths))
-    write_figure(PLOTS / "accuracy_curves.png", figures.ablation(curves))
+    write_csv(PLOTS / "curves.csv", merged({task: thinned(curve) for task, curve in curves.items()}, "variant"))
 
 
 if __name__ == "__main__":

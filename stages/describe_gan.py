@@ -1,4 +1,4 @@
-"""The GAN's losses and architecture as numbers; figures of the losses and of what evaluate_gan measured."""
+"""The GAN's losses and architecture as numbers, and the picture of the images that are closest to training images."""
 
 from pathlib import Path
 
@@ -8,7 +8,6 @@ import pandas as pd
 
 from dlreport.config import load_params
 from dlreport.gan import figures
-from dlreport.gan.images import DIGITS
 from dlreport.gan.networks import layer_table
 from dlreport.io import read_csv, read_tensors, write_csv, write_figure, write_metrics
 
@@ -16,18 +15,14 @@ PLOTS = Path("plots/gan")
 
 
 def main() -> None:
-    losses, digits = read_csv(PLOTS / "losses.csv"), read_tensors(Path("data/mnist/train.safetensors"))["labels"]
+    losses, images = read_csv(PLOTS / "losses.csv"), read_tensors(Path("data/mnist/train.safetensors"))["labels"]
     last = losses[losses["epoch"] == losses["epoch"].max()].mean()
     metrics = {
         **{f"{name}_loss": float(last[name]) for name in ("discriminator", "generator")},
-        "training_images": len(digits),
+        "training_images": len(images),
     }
     write_metrics(Path("metrics/gan/training.json"), metrics)
     write_csv(PLOTS / "layers.csv", pd.DataFrame(layer_table(load_params().gan.latent_dim)))
-    write_figure(PLOTS / "losses.png", figures.losses(losses))
-    write_figure(PLOTS / "quality_by_epoch.png", figures.quality_by_epoch(read_csv(PLOTS / "quality_by_epoch.csv")))
-    real = (digits.bincount(minlength=DIGITS) / len(digits)).tolist()
-    write_figure(PLOTS / "digit_shares.png", figures.digit_shares(read_csv(PLOTS / "digit_shares.csv"), real))
     pairs = read_tensors(Path("models/closest_pairs.safetensors"))  # as quality.Pairs has them
     read_as = [f"{digit} ({share:.3f})" for digit, share in zip(pairs["digits"], pairs["confidence"], strict=True)]
     title = "generated images that are closest to training images (below), and how they are read"

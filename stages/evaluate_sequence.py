@@ -9,10 +9,8 @@ from common.testing import evaluate_replicates
 import pandas as pd
 
 from dlreport.config import load_params
-from dlreport.io import read_csv, read_tensors, write_csv, write_figure, write_metrics
-from dlreport.sequence import figures
+from dlreport.io import read_tensors, write_csv, write_metrics
 from dlreport.sequence.memory import confusion, probe_replicates
-from dlreport.sequence.models import colours
 from dlreport.sequence.task import Task
 from dlreport.sequence.tracing import trace_replicate
 
@@ -35,11 +33,6 @@ def main() -> None:
     write_csv(Path(f"plots/memory/probe/{task}.csv"), probe_replicates(task, ends, params))
     answers = [confusion(task, replicate, end, params) for replicate, end in enumerate(ends)]
     write_csv(Path(f"plots/memory/confusion/{task}.csv"), pd.concat(answers))
-
-    curve = read_csv(Path(f"plots/sequence/curves/{task}.csv"))
-    (colour,) = colours([task.model]).values()
-    figure = figures.training_curves(curve, task.model, task.length, colour)
-    write_figure(Path(f"plots/sequence/training/{task}.png"), figure)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write the report from what the other stages computed, and the list of their runs."""
+"""Write the report from what the other stages computed."""
 
 from pathlib import Path
 
@@ -6,19 +6,23 @@ from common.stage import run
 from common.tables import read_tables
 
 from dlreport.config import load_params
+from dlreport.drawing import svg
 from dlreport.errors import UserError
 from dlreport.io import read_csv, read_json, read_yaml, write_text
-from dlreport.manifest import table
+from dlreport.report import charts
 from dlreport.report.context import build
 from dlreport.report.render import markdown, page
 
-REPORT, MANIFEST = Path("report"), Path("manifest")
+REPORT = Path("report")
 READERS = {".csv": read_csv, ".json": read_json, ".yaml": read_yaml}
 FILES = {
     "published": "published.yaml",
     "comparison": "plots/sequence/comparison.csv",
+    "runs": "plots/sequence/runs.csv",
+    "thin_curves": "plots/sequence/curves.csv",
     "longer_runs": "plots/longer/replicates.csv",
     "ablation_runs": "plots/ablation/comparison.csv",
+    "ablation_curves": "plots/ablation/curves.csv",
     "ablation_growth": "plots/ablation/growth.csv",
     "gradients": "plots/gradients/by_time_step.csv",
     "probe": "plots/memory/probe.csv",
@@ -30,9 +34,11 @@ FILES = {
     "quality": "plots/gan/quality.csv",
     "quality_by_epoch": "plots/gan/quality_by_epoch.csv",
     "quality_by_digit": "plots/gan/quality_by_digit.csv",
+    "digit_shares": "plots/gan/digit_shares.csv",
     "walks": "plots/gan/interpolation.csv",
     "classifier": "metrics/classifier.json",
     "frontier": "studies/frontier/longest.csv",
+    "study_cells": "studies/frontier/cells.csv",
     "study": "studies/frontier/params.yaml",
 }
 
@@ -44,21 +50,21 @@ def main() -> None:
         folder = Path("plots/sequence", kind)
         results[kind] = read_tables(folder, params.sequence.models, params.sequence.lengths)
     # A directory that one stage writes whole: nothing stale can be in it.
-    results["grid_epochs"] = sorted(int(path.stem) for path in Path("plots/gan/grids").glob("*.png"))
-    context = build(params, results)
+    grids = {int(path.stem): path.read_bytes() for path in sorted(Path("plots/gan/grids").glob("*.png"))}
+    results["grid_epochs"] = sorted(grids)
+    context, drawn = build(params, results), charts.build(params, results)
     text = markdown(context)
     for row in results["claims"].itertuples():
         if row.sentence not in text:
             raise UserError(f"claims.yaml: the report has no section {row.section!r}; choose one that it has")
     write_text(REPORT / "report.md", text)
     write_text(REPORT / "findings.md", markdown(context, "findings.md.j2"))
+    for name, chart in drawn.items():
+        write_text(REPORT / f"figures/{name}.svg", svg(chart))
     generator = read_json(Path("models/explorer.json"))
-    write_text(REPORT / "index.html", page(text, lambda source: (REPORT / source).read_bytes(), generator))
-
-    # What each stage ran on is no dependency and no output: it changes with every run, and no result with it.
-    tasks = [f"{name}-{length}" for name, length in results["curves"]]
-    tasks += [f"{variant}-{length}" for variant in params.ablation.variants for length in params.ablation.lengths]
-    write_text(MANIFEST / "README.md", table(MANIFEST, tasks))
+    write_text(
+        REPORT / "index.html", page(text, lambda source: (REPORT / source).read_bytes(), drawn, generator, grids)
+    )
 
 
 if __name__ == "__main__":

@@ -6,324 +6,334 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from matplotlib.colors import same_color, to_hex
 
-import made_up
-from dlreport.gan import figures as gan_figures
-from dlreport.sequence import figures
-from dlreport.sequence.comparison import comparison_table
+from charts import marks, panels, scene, texts, under, values
+from dlreport.drawing import rows, svg
+from dlreport.gan import figures as of_gan
+from dlreport.sequence import figures as of_sequence
 from dlreport.sequence.models import MODELS, colours
 
-STEPS = np.array([9, 19, 29])
+COLOURS = colours(MODELS)
+STEPS = (9, 19, 29)
+THIN, THICK = 0.8, 2.2  # of a replicate's line, and of the median's
 
 
-def runs(accuracy: float, replicates: int = 1) -> pd.DataFrame:
-    """Curves of replicates around this accuracy, each a little higher than the one before; losses are ten times it."""
-    values = [accuracy + 0.01 * k + np.array([0, 0.02, 0.05]) for k in range(replicates)]
-    return made_up.curve(STEPS, *((value, 10 * value) for value in values), extremes=0.005)
+def curves(names: dict[str, list], columns: dict[str, float]) -> pd.DataFrame:
+    """Three replicates for each combination of these names, at three steps. A column's values start at its number, are
+    higher by 0.01 a step and by 0.1 a replicate, and by 0.001 with every combination."""
+    found = []
+    for number, combination in enumerate(product(*names.values())):
+        for replicate, (index, step) in product(range(3), enumerate(STEPS)):
+            row = dict(zip(names, combination, strict=True)) | {"replicate": replicate, "step": step}
+            offset = 0.1 * replicate + 0.01 * index + 0.001 * number
+            found.append(row | {name: start + offset for name, start in columns.items()})
+    return pd.DataFrame(found)
 
 
-def lines(axes) -> dict[str, list[tuple[list[float], list[float]]]]:
-    """x and y of the lines of each label, without the numbers that are missing; those of no label are under ""."""
-    found = {}
-    for line in axes.get_lines():
-        x, y = (np.asarray(values, dtype=float) for values in line.get_data())
-        label = "" if line.get_label().startswith("_") else line.get_label()
-        found.setdefault(label, []).append((x[~np.isnan(y)].tolist(), y[~np.isnan(y)].tolist()))
-    return found
+def expected(start: float, replicate: int, number: int) -> list[tuple[float, float]]:
+    return [(step, pytest.approx(start + 0.1 * replicate + 0.01 * k + 0.001 * number)) for k, step in enumerate(STEPS)]
 
 
-def only(axes, label: str) -> tuple[list[float], list[float]]:
-    """x and y of the one line of this label."""
-    (line,) = lines(axes)[label]
-    return line
+def rounded(points: list[tuple]) -> list[tuple]:
+    """As an axis of whole per cents says them."""
+    return [(x, round(y.expected, 2)) for x, y in points]
 
 
-def band(axes) -> tuple[float, float]:
-    """The least and the largest y of the one band."""
-    (area,) = axes.collections
-    y = area.get_paths()[0].vertices[:, 1]
-    return y.min(), y.max()
+@pytest.mark.parametrize("lengths", [[5], [20, 5, 10]])
+def test_training_curves_have_a_panel_for_each_length_each_run_thin_and_the_median_thick(lengths):
+    table = curves({"model": [*MODELS], "length": lengths}, {"accuracy": 0.1, "loss": 2.0})
+    for draw, column, title, start in (
+        (of_sequence.accuracy_curves, "accuracy", "accuracy", 0.1),
+        (lambda *given: of_sequence.loss_curves(*given, 2.303), "loss", "loss", 2.0),
+    ):
+        found = panels(draw(rows(table), COLOURS))
+        assert [*found] == [f"length {length}" for length in sorted(lengths)]
+        for panel, (number, model) in product(found, enumerate(MODELS)):
+            at = number * len(lengths) + lengths.index(int(panel.removeprefix("length ")))
+            lines = [line for line in marks(found[panel], "line") if line.colour == COLOURS[model]]
+            assert [line.width for line in lines] == [THIN] * 3 + [THICK]
+            for replicate, line in enumerate(lines[:3]):
+                assert values(line, "training step", title) == expected(start, replicate, at)
+            assert values(lines[3], "training step", title) == expected(start, 1, at), column  # the middle one
 
 
-def colour_of(axes, label: str) -> str:
-    return next(line.get_color() for line in axes.get_lines() if line.get_label() == label)
+def test_a_guess_is_marked_where_it_is():
+    table = curves({"model": ["LSTM"], "length": [5]}, {"accuracy": 0.1, "loss": 2.0})
+    (panel,) = panels(of_sequence.accuracy_curves(rows(table), COLOURS)).values()
+    (rule,) = [
+        one for group in under(panel) if group.get("marktype") == "rule" for one in group["items"] if marked(group)
+    ]
+    assert rule["y"] == pytest.approx(panel["height"] * 0.9)  # of the axis from 0 to 1
+    assert texts(panel, "mark") == ["a guess"]
 
 
-@pytest.mark.parametrize("lengths", [[5], [5, 10], [20, 5, 10]])
-def test_the_curves_figure_has_a_panel_for_each_length_with_each_models_accuracy(lengths):
-    curves = {task: runs(0.1 + 0.01 * k, replicates=2) for k, task in enumerate(product(MODELS, lengths))}
-    figure = figures.curves_by_length(curves, colours(MODELS))
-    assert [axes.get_title() for axes in figure.axes] == [f"length {length}" for length in sorted(lengths)]
-    for axes, length in zip(figure.axes, sorted(lengths), strict=True):
-        assert axes.get_ylabel() == "accuracy"
-        for model in MODELS:
-            curve = curves[model, length]
-            steps, means = only(axes, model)
-            assert steps == STEPS.tolist()
-            assert means == pytest.approx(curve.groupby("step")["accuracy_mean"].mean().tolist())
-            assert same_color(colour_of(axes, model), MODELS[model].colour)
-        faint = lines(axes)[""]
-        assert len(faint) == 2 * len(MODELS)
-        for _, one in curves[next(iter(MODELS)), length].groupby("replicate"):
-            assert (STEPS.tolist(), one["accuracy_mean"].tolist()) in faint
+def marked(group: dict) -> bool:
+    """Drawn by the chart, not by an axis."""
+    return group.get("role") == "mark"
 
 
-def test_the_training_figure_has_the_loss_on_the_left_and_the_accuracy_on_the_right():
-    figure = figures.training_curves(runs(0.5), "LSTM", 5, "#123456")
-    loss, accuracy = figure.axes
-    assert (loss.get_title(), loss.get_yscale()) == ("Loss", "log")
-    assert (accuracy.get_title(), accuracy.get_yscale()) == ("Accuracy", "linear")
-    for axes, values in ((loss, [5, 5.2, 5.5]), (accuracy, [0.5, 0.52, 0.55])):
-        ((steps, means),) = lines(axes)[""]
-        assert steps == STEPS.tolist()
-        assert means == pytest.approx(values)
-        assert band(axes) == pytest.approx((values[0] - 0.005, values[-1] + 0.005))
-        assert axes.get_lines()[0].get_color() == "#123456"
-    assert figure.get_suptitle() == "LSTM, palindromes of length 5"
-
-
-def test_the_accuracy_figure_has_ours_and_the_published_each_under_its_name():
-    """Our numbers of training and test and the published ones are all different."""
-    published = {
-        "mean_accuracy_steps_40000_50000": {"LSTM": {5: 0.31, 10: 0.32}},
-        "test_accuracy": {"LSTM": {5: 0.41}},
-    }
-    tasks = {
-        ("LSTM", length): pd.DataFrame(
-            {
-                "train_accuracy_mean": [0.5 + length / 100 + k / 250 for k in range(6)],
-                "test_accuracy": [0.7 + length / 100 + k / 250 for k in range(6)],
-                "test_accuracy_report_batch": 0.95,
-                "solved": 0,
-                "test_sequences": 1000,
-            }
-        )
-        for length in (10, 5)
-    }
-    table = comparison_table(tasks, published, 0.95)
-    figure = figures.accuracy_by_length(table, tasks, 0.95, {"LSTM": "#123456"})
-    train, test = figure.axes
-    assert train.get_title().startswith("Mean training accuracy")
-    assert test.get_title().startswith("Test accuracy")
-    crosses = {train: ([5, 10], [0.31, 0.32]), test: ([5], [0.41])}
-    for axes, name, ours in ((train, "train_accuracy_mean", [0.56, 0.61]), (test, "test_accuracy", [0.76, 0.81])):
-        (errorbar,) = axes.containers
-        assert errorbar.get_label() == "LSTM, here"
-        assert errorbar.lines[0].get_xdata().tolist() == [5, 10]
-        assert errorbar.lines[0].get_ydata().tolist() == pytest.approx(ours)
-        (bars,) = errorbar.lines[2]
-        ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
-        intervals = table.sort_values("length")[[f"{name}_low", f"{name}_high"]].to_numpy().tolist()
-        assert np.array(ends) == pytest.approx(np.array(intervals))
-
-        dashed = [line for line in axes.get_lines() if line.get_marker() == "x"]
-        (here, legend) = dashed
-        shown = ~np.isnan(here.get_ydata())
-        assert (here.get_xdata()[shown].tolist(), here.get_ydata()[shown].tolist()) == crosses[axes]
-        assert same_color(here.get_color(), "#123456")
-        assert (legend.get_label(), len(legend.get_ydata())) == ("published (one run)", 0)
-
-        points = {tuple(line.get_ydata()) for line in axes.get_lines() if line.get_marker() == "o"}
-        assert points == {tuple(found[name]) for found in tasks.values()}
-        assert only(axes, "guessing")[1] == [0.1, 0.1]
-
-
-TRACED = ["gradient", "gradient_cell", *(f"{name}_{end}" for name in ("gradient", "growth") for end in figures.ENDS)]
-TRACED += ["saturated_tanh", "saturated_gates"]
+def test_published_losses_are_crosses_at_their_steps_in_their_models_colour():
+    table = curves({"model": ["VanillaRNN", "LSTM"], "length": [5]}, {"loss": 2.0})
+    published = pd.DataFrame([{"model": "LSTM", "length": 5, "step": 19, "published": 0.25}])
+    (panel,) = panels(of_sequence.loss_curves(rows(pd.concat([table, published])), COLOURS, 2.303)).values()
+    (cross,) = [one for one in marks(panel, "symbol") if "published loss" in one.said[0]]
+    assert cross.colour == COLOURS["LSTM"]
+    assert values(cross, "training step", "loss") == [(19, 0.25)]
+    assert [line.said[0]["model"] for line in marks(panel, "line") if line.width == THICK] == ["VanillaRNN", "LSTM"]
 
 
 @pytest.fixture
-def traced() -> pd.DataFrame:
-    """Of two models, the first without c and gates, two replicates at two lengths, three times and all steps; every
-    number is another."""
-    generator, rows = np.random.default_rng(1), []
-    for model, length, replicate, when in product(["VanillaRNN", "LSTM"], (5, 3), (0, 1), figures.WHEN):
-        for t in range(1, length):
-            values = dict(zip(TRACED, generator.uniform(0.1, 1, len(TRACED)), strict=True))
-            if model == "VanillaRNN":
-                values["gradient_cell"] = values["saturated_gates"] = np.nan
-            rows.append({"model": model, "length": length, "replicate": replicate, "when": when, "t": t, **values})
-    return pd.DataFrame(rows)
+def accuracies() -> pd.DataFrame:
+    cells = product(["VanillaRNN", "LSTM"], [5, 10], of_sequence.MEASURES)
+    return pd.DataFrame(
+        {"model": model, "length": length, "replicate": k, "measure": measure}
+        | {"accuracy": 0.2 + 0.05 * number + 0.01 * k, "published": None if model == "LSTM" else 0.9 + 0.01 * number}
+        for number, (model, length, measure) in enumerate(cells)
+        for k in range(3)
+    )
 
 
-def bands(axes) -> list[tuple[list[float], list[float]]]:
-    """The lower and the upper ends of each band, from the left."""
-    found = []
-    for area in axes.collections:
-        points = np.unique(area.get_paths()[0].vertices, axis=0)  # by x, then by y
-        found.append((points[::2, 1].tolist(), points[1::2, 1].tolist()))
-    return found
+def test_the_accuracy_figure_has_each_run_the_median_and_the_published_number(accuracies):
+    found = panels(of_sequence.accuracy_by_length(rows(accuracies), COLOURS))
+    assert [*found] == [*of_sequence.MEASURES]
+    for measure, panel in found.items():
+        of_panel = accuracies[accuracies["measure"] == measure]
+        said = {kind: [(one.colour, one.said[0]) for one in marks(panel, kind)] for kind in ("symbol", "rect")}
+        for (model, length), cell in of_panel.groupby(["model", "length"]):
+            here = {
+                kind: sorted(
+                    float(each["accuracy"])
+                    for colour, each in found
+                    if (colour, each["model"], each["palindrome length"]) == (COLOURS[model], model, str(length))
+                )
+                for kind, found in said.items()
+            }
+            published = cell["published"].dropna().unique().tolist()
+            assert here["symbol"] == pytest.approx(sorted([*cell["accuracy"], *published]))
+            assert here["rect"] == pytest.approx([cell["accuracy"].median()])
 
 
-def panels_of(figure, lengths=(3, 5)) -> dict[tuple[str, int], object]:
-    """By model and length, in the figure's order."""
-    panels = {axes.get_title(): axes for axes in figure.axes}
-    tasks = [(model, length) for length in lengths for model in ("VanillaRNN", "LSTM")]
-    assert [*panels] == [f"{model}, length {length}" for model, length in tasks]
-    return dict(zip(tasks, panels.values(), strict=True))
-
-
-def test_the_gradients_figure_has_the_median_sequence_and_the_range_of_sequences(traced):
-    """Of several replicates their medians; of two that is the mean."""
-    figure = figures.gradients(traced)
-    for (model, length), axes in panels_of(figure).items():
-        cell = traced[(traced["model"] == model) & (traced["length"] == length)]
-        assert axes.get_yscale() == "log"
-        for when, (low, high) in zip(figures.WHEN, bands(axes), strict=True):
-            means = cell[cell["when"] == when].groupby("t").mean(numeric_only=True)
-            ends = np.sort(means[["gradient_low", "gradient_high"]].to_numpy(), axis=1)  # made up: in any order
-            assert only(axes, when) == ([*range(1, length)], pytest.approx(means["gradient_median"].tolist()))
-            assert (low, high) == (pytest.approx(ends[:, 0].tolist()), pytest.approx(ends[:, 1].tolist()))
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [*figures.WHEN]
-
-
-def test_the_growth_figure_has_the_longest_length_by_steps_back_beside_the_prediction(traced):
-    figure = figures.growth(traced, {"VanillaRNN": 3.0})
-    for (model, _), axes in panels_of(figure, [5]).items():
-        cell = traced[(traced["model"] == model) & (traced["length"] == 5)]
-        memory = "gradient_cell" if model == "LSTM" else "gradient"
-        assert axes.get_xlabel() == "time steps back from the last"
-        for when in figures.WHEN:
-            rows = cell[cell["when"] == when]
-            median = rows.groupby("t")["growth_median"].mean()
-            assert only(axes, when) == ([0, 1, 2, 3], pytest.approx(median[::-1].tolist()))
-            squares = [one[memory].to_numpy()[::-1] for _, one in rows.groupby("replicate")]
-            ratios = np.mean([values / values[0] for values in squares], axis=0)
-            assert only(axes, f"{when}, r.m.s.") == ([0, 1, 2, 3], pytest.approx(ratios.tolist()))
-        predicted = lines(axes).get("mean-field theory, r.m.s.")
-        assert predicted == ([([0, 1, 2, 3], [1, 3, 9, 27])] if model == "VanillaRNN" else None)
-
-
-def test_the_saturation_figure_has_each_column_under_its_name(traced):
-    columns = {"tanh": "saturated_tanh", "gates": "saturated_gates"}
-    figure = figures.saturation(traced)
-    for (model, length), axes in panels_of(figure).items():
-        cell = traced[(traced["model"] == model) & (traced["length"] == length)]
-        assert axes.get_yscale() == "linear"
-        for when, label in product(figures.WHEN, columns):
-            means = cell[cell["when"] == when].groupby("t")[columns[label]].mean()
-            if means.isna().any():
-                assert f"{when}, {label}" not in lines(axes)
-            else:
-                assert only(axes, f"{when}, {label}") == ([*range(1, length)], pytest.approx(means.tolist()))
-    (legend,) = figure.legends
-    labels = [f"{when}, {label}" for when, label in product(figures.WHEN, columns)]
-    assert sorted(text.get_text() for text in legend.get_texts()) == sorted(labels)
-
-
-def test_the_probe_figure_has_each_model_before_and_after_training():
-    cells = [*product(["VanillaRNN", "LSTM"], (3, 5), (0, 1), ("start", "end"))]
-    rows = [
-        {"model": model, "length": length, "replicate": replicate, "when": when, "t": t}
-        | {"probe_accuracy": (k + 1) / 40 + t / 100}
-        for k, (model, length, replicate, when) in enumerate(cells)
-        for t in range(1, length)
+def test_runs_of_several_revisions_are_told_apart(accuracies):
+    """As `dvc plots diff` draws them: the median of each revision, by dashes, and no runs."""
+    table = curves({"rev": ["workspace", "HEAD"], "model": ["LSTM"], "length": [5]}, {"accuracy": 0.1})
+    (panel,) = panels(of_sequence.accuracy_curves(rows(table), COLOURS, revisions=True)).values()
+    lines = marks(panel, "line")
+    assert [(line.dashed, line.width, line.said[0]["revision"]) for line in lines] == [
+        (False, THICK, "workspace"),
+        (True, THICK, "HEAD"),
     ]
-    table = pd.DataFrame(rows)
-    figure = figures.probe(table, {"VanillaRNN": "#123456", "LSTM": "#654321"})
-    assert [axes.get_title() for axes in figure.axes] == ["length 3", "length 5"]
-    for axes, length in zip(figure.axes, (3, 5), strict=True):
-        assert only(axes, "guessing")[1] == [0.1, 0.1]
-        for model, when in product(["VanillaRNN", "LSTM"], ("start", "end")):
-            found = table[(table["model"] == model) & (table["length"] == length) & (table["when"] == when)]
-            means = found.groupby("t")["probe_accuracy"].mean().tolist()
-            assert only(axes, f"{model}, {when}") == ([*range(1, length)], pytest.approx(means))
-            assert colour_of(axes, f"{model}, {when}") == {"VanillaRNN": "#123456", "LSTM": "#654321"}[model]
+    assert [values(line, "training step", "accuracy") for line in lines] == [expected(0.1, 1, 0), expected(0.1, 1, 1)]
 
 
-def test_the_confusion_figure_has_the_shares_of_answers_by_first_digit():
-    """Two replicates; a model's rows are not all of the same number, and no two digits are answered alike."""
-    rows = [
-        {"model": model, "length": length, "replicate": replicate, "digit": digit, "answer": answer}
-        | {"sequences": 1 + (answer == digit) * (digit + replicate) * 3 * length + (model == "LSTM") * answer}
-        for model, length, replicate in product(["VanillaRNN", "LSTM"], (3, 5), (0, 1))
-        for digit, answer in product(range(10), repeat=2)
+def traced(**columns: float) -> pd.DataFrame:
+    """Of two models at two lengths, before, half-way through and after training."""
+    table = curves({"model": ["VanillaRNN", "LSTM"], "length": [5, 10], "when": ["start", "halfway", "end"]}, columns)
+    return table.rename(columns={"step": "t"})
+
+
+def test_gradients_have_the_median_sequence_as_a_line_and_the_range_as_a_band():
+    table = traced(gradient_low=1.0, gradient_median=2.0, gradient_high=3.0)
+    found = panels(of_sequence.gradients(rows(table), [5, 10]))
+    assert [*found] == ["VanillaRNN", "LSTM"]
+    for (number, panel), (k, (when, colour)) in product(enumerate(found.values()), enumerate(of_sequence.WHEN.items())):
+        at = 6 * number + 3 + k  # of the greater length, which is chosen at first
+        (line,) = [one for one in marks(panel, "line") if one.colour == colour]
+        assert line.said[0]["when"] == when
+        assert values(line, "time step t", "norm of the gradient") == expected(2.0, 1, at)
+        (band,) = [one for one in marks(panel, "area") if one.colour == colour]
+        assert values(band, "time step t", "norm of the gradient") == expected(1.0, 1, at)
+        assert values(band, "Median of gradient_high") == [(y,) for _, y in expected(3.0, 1, at)]
+
+
+def test_growth_is_of_the_longest_length_beside_the_theory():
+    table = traced(growth_low=1.0, growth_median=2.0, growth_high=3.0, growth_rms=4.0).rename(columns={"t": "back"})
+    theory = pd.DataFrame(
+        {"model": "VanillaRNN", "length": 10, "when": of_sequence.THEORY, "back": STEPS, "growth_rms": 7.0}
+    )
+    found = panels(of_sequence.growth(rows(pd.concat([table, theory]))))
+    title, back = "gradient, as a multiple of the last step's", "time steps back from the last"
+    for number, (model, panel) in enumerate(found.items()):
+        lines = {(line.said[0]["when"], line.dashed): line for line in marks(panel, "line")}
+        for k, when in enumerate(of_sequence.WHEN):
+            assert values(lines[when, False], back, title) == expected(2.0, 1, 6 * number + 3 + k)
+            assert values(lines[when, True], back, title) == expected(4.0, 1, 6 * number + 3 + k)
+        told = model == "VanillaRNN"
+        assert len(lines) == 6 + told
+        if told:
+            assert values(lines[of_sequence.THEORY, True], title) == [(7.0,)] * 3
+
+
+def test_saturation_tells_units_from_gates_by_their_dashes():
+    table = curves(
+        {"model": ["LSTM"], "length": [5], "when": [*of_sequence.WHEN], "units": ["tanh units", "gates"]},
+        {"share": 0.1},
+    ).rename(columns={"step": "t"})
+    (panel,) = panels(of_sequence.saturation(rows(table), [5])).values()
+    for number, ((when, colour), units) in enumerate(product(of_sequence.WHEN.items(), ("tanh units", "gates"))):
+        (line,) = [
+            line
+            for line in marks(panel, "line")
+            if line.width == THICK and (line.said[0]["when"], line.said[0]["units"]) == (when, units)
+        ]
+        assert (line.colour, line.dashed) == (colour, units == "gates")
+        assert values(line, "time step t", "saturated share") == expected(0.1, 1, number)
+
+
+def test_the_probe_is_drawn_before_and_after_training():
+    table = curves({"model": ["VanillaRNN", "LSTM"], "length": [5], "when": ["start", "end"]}, {"probe_accuracy": 0.1})
+    (panel,) = panels(of_sequence.probe(rows(table.rename(columns={"step": "t"})), COLOURS)).values()
+    lines = {(one.colour, one.dashed): one for one in marks(panel, "line") if one.width == THICK}
+    for number, (model, when) in enumerate(product(("VanillaRNN", "LSTM"), ("start", "end"))):
+        line = lines[COLOURS[model], when == "start"]
+        assert values(line, "time step t", "first digits read") == expected(0.1, 1, number)
+    assert len(lines) == 4
+
+
+def test_the_confusion_figure_has_the_share_of_each_answer_by_first_digit():
+    cells = [*product(["VanillaRNN", "LSTM"], [5, 10], range(3), range(3))]
+    table = pd.DataFrame(cells, columns=["model", "length", "digit", "answer"]).assign(
+        share=np.linspace(0, 1, len(cells))
+    )
+    for model, panel in panels(of_sequence.confusion(rows(table, 6), [5, 10])).items():
+        shown = table[(table["model"] == model) & (table["length"] == 10)]
+        told = [one.said[0] for one in marks(panel, "rect")]
+        found = [(int(one["first digit"]), int(one["answer"]), float(one["share of the answers"])) for one in told]
+        assert sorted(found) == [
+            (digit, answer, pytest.approx(share, abs=1e-4))
+            for digit, answer, share in zip(shown["digit"], shown["answer"], shown["share"], strict=True)
+        ]
+
+
+def test_accuracy_by_digit():
+    table = curves({"model": ["VanillaRNN", "LSTM"], "length": [5]}, {"accuracy": 0.1}).rename(
+        columns={"step": "digit"}
+    )
+    (panel,) = panels(of_sequence.accuracy_by_digit(rows(table), COLOURS)).values()
+    for number, model in enumerate(("VanillaRNN", "LSTM")):
+        *_, median = [line for line in marks(panel, "line") if line.colour == COLOURS[model]]
+        assert values(median, "first digit", "accuracy") == expected(0.1, 1, number)
+
+
+def test_the_ablation_has_each_run_and_the_median_of_each_variant():
+    table = pd.DataFrame(
+        {"variant": variant, "length": length, "test_accuracy": 0.1 * number + 0.02 * k}
+        for number, (variant, length) in enumerate(product(("as reported", "adam"), (10, 20)))
+        for k in range(3)
+    )
+    for panel, cell in panels(of_sequence.ablation(rows(table))).items():
+        of_panel = table[panel == "length " + table["length"].astype(str)]
+        for variant, group in of_panel.groupby("variant"):
+            runs, medians = (
+                [float(one.said[0]["test accuracy"]) for one in marks(cell, kind) if one.said[0]["variant"] == variant]
+                for kind in ("symbol", "rect")
+            )
+            assert sorted(runs) == pytest.approx(sorted(group["test_accuracy"]))
+            assert medians == pytest.approx([group["test_accuracy"].median()])
+
+
+def test_the_ablations_curves_have_a_panel_for_each_variant():
+    table = curves({"variant": ["as reported", "adam"], "length": [10, 20]}, {"accuracy": 0.1})
+    found = panels(of_sequence.ablation_curves(rows(table), ["as reported", "adam"]))
+    assert [*found] == ["as reported", "adam"]
+    for number, panel in enumerate(found.values()):
+        medians = [line for line in marks(panel, "line") if line.width == THICK]
+        assert len({line.colour for line in medians}) == 2
+        for k, line in enumerate(medians):
+            assert values(line, "training step", "accuracy") == expected(0.1, 1, 2 * number + k)
+
+
+def test_the_study_has_a_cell_for_each_variant_and_length():
+    table = pd.DataFrame({"variant": ["a", "a", "b"], "length": [10, 20, 10], "solved": [3, 1, 0], "replicates": 3})
+    (panel,) = panels(of_sequence.study(rows(table.assign(test_accuracy_mean=[1.0, 0.5, 0.1])))).values()
+    assert texts(panel, "mark") == ["3 of 3", "1 of 3", "0 of 3"]
+    told = [one.said[0] for one in marks(panel, "rect")]
+    assert [(one["variant"], one["palindrome length"], float(one["mean test accuracy"])) for one in told] == [
+        ("a", "10", 1.0),
+        ("a", "20", 0.5),
+        ("b", "10", 0.1),
     ]
-    table = pd.DataFrame(rows)
-    figure = figures.confusion(table, 5, {"VanillaRNN": "#123456", "LSTM": "#654321"})
-    *panels, right, _ = figure.axes
-    for axes, model in zip(panels, ["VanillaRNN", "LSTM"], strict=True):
-        assert axes.get_title() == f"{model}, length 5"
-        assert (axes.get_ylabel(), axes.get_xlabel()) == ("first digit", "answer")
-        found = table[(table["model"] == model) & (table["length"] == 5)]["sequences"].to_numpy().reshape(2, 10, 10)
-        shares = (found / found.sum(2, keepdims=True)).mean(0)
-        (image,) = axes.get_images()
-        assert np.asarray(image.get_array()) == pytest.approx(shares)
-        assert only(right, model) == ([*range(10)], pytest.approx(np.diag(shares).tolist()))
 
 
-def test_the_ablations_figure_has_the_accuracy_of_each_variant():
-    curves = {task: runs(0.1 * (k + 1)) for k, task in enumerate(product(["as_reported", "adam"], [10, 20]))}
-    figure = figures.ablation(curves)
-    assert [axes.get_title() for axes in figure.axes] == ["VanillaRNN, length 10", "VanillaRNN, length 20"]
-    for axes, length in zip(figure.axes, (10, 20), strict=True):
-        for variant in ("as_reported", "adam"):
-            steps, means = only(axes, variant.replace("_", " "))
-            assert steps == STEPS.tolist()
-            assert means == pytest.approx(curves[variant, length]["accuracy_mean"].tolist())
+def of_epochs(names: dict[str, list], columns: dict[str, float]) -> pd.DataFrame:
+    return curves(names, columns).rename(columns={"step": "epoch"})
 
 
-def test_no_two_variants_of_the_ablation_look_alike():
-    variants = [f"variant_{k}" for k in range(14)]
-    (axes,) = figures.ablation({(variant, 10): runs(0.5) for variant in variants}).axes
-    looks = {line.get_label(): (to_hex(line.get_color()), line.get_linestyle()) for line in axes.get_lines()}
-    assert [*looks] == [variant.replace("_", " ") for variant in variants]
-    assert len(set(looks.values())) == 14
+def test_the_gans_losses_are_left_and_the_discriminators_accuracies_right():
+    columns = {"discriminator": 1.0, "generator": 2.0, "accuracy_real": 0.3, "accuracy_generated": 0.5}
+    left, right = panels(of_gan.losses(rows(of_epochs({}, columns)))).values()
+    for panel, shown, title in (
+        (left, {"discriminator": 1.0, "generator": 2.0}, "mean loss of the epoch"),
+        (right, {"real images": 0.3, "generated images": 0.5, "both": 0.4}, "right answers"),
+    ):
+        for name, start in shown.items():
+            lines = [line for line in marks(panel, "line") if line.said[0]["series"] == name]
+            assert [line.width for line in lines] == [THIN] * 3 + [THICK]
+            assert values(lines[-1], "epoch", title) == expected(start, 1, 0)
+    known = {"discriminator": of_gan.BLUE, "generator": of_gan.ORANGE, "real images": of_gan.BLUE}
+    for panel in (left, right):
+        for line in marks(panel, "line"):
+            assert known.get(line.said[0]["series"], line.colour) == line.colour
 
 
-def test_models_have_colours_of_their_own():
-    assert colours(MODELS).keys() == MODELS.keys()
-    assert len({to_hex(colour) for colour in colours(MODELS).values()}) == len(MODELS)
-
-
-def test_the_gans_loss_figure_has_losses_on_the_left_and_the_discriminators_accuracies_on_the_right():
-    found = {"discriminator": [1.0, 0.9], "generator": [0.7, 0.8]}
-    accuracies = {"accuracy_real": [0.6, 0.7], "accuracy_generated": [0.8, 0.9]}
-    loss, accuracy = gan_figures.losses(pd.DataFrame({"replicate": 0, "epoch": [1, 2], **found, **accuracies})).axes
-    assert lines(loss) == {"discriminator": [([1, 2], [1.0, 0.9])], "generator": [([1, 2], [0.7, 0.8])]}
-    assert lines(accuracy) == {
-        "real images": [([1, 2], [0.6, 0.7])],
-        "generated images": [([1, 2], [0.8, 0.9])],
-        "both": [([1, 2], [pytest.approx(0.7), pytest.approx(0.8)])],
-    }
+def test_the_gans_quality_has_the_distance_left_and_shares_right():
+    columns = {"fid": 50.0, "fid_matched": 20.0, "coverage": 0.1, "precision": 0.3, "unsure": 0.5}
+    table = of_epochs({}, columns)
+    table.loc[table["epoch"] == STEPS[0], "fid_matched"] = np.nan  # as before training
+    left, right = panels(of_gan.quality_by_epoch(rows(table, 6))).values()
+    shares = {"coverage": 0.1, "precision": 0.3, "doubtful to the classifier": 0.5}
+    for panel, shown, title in (
+        (left, {"as they are": 50.0, "at matched shares": 20.0}, "FID"),
+        (right, shares, "share of the images"),
+    ):
+        for name, start in shown.items():
+            *_, median = [line for line in marks(panel, "line") if line.said[0]["series"] == name]
+            assert values(median, "epoch", title) == expected(start, 1, 0)[name == "at matched shares" :]
 
 
 def test_the_figure_of_shares_has_a_panel_for_each_digit_with_its_real_share():
-    rows = [(0, epoch, digit, (digit + epoch) / 100) for epoch in (0, 20, 40) for digit in range(10)]
-    table = pd.DataFrame(rows, columns=["replicate", "epoch", "digit", "share"])
-    panels = gan_figures.digit_shares(table, [digit / 45 for digit in range(10)]).axes
-    assert [axes.get_title() for axes in panels] == [str(digit) for digit in range(10)]
-    for digit, axes in enumerate(panels):
-        shares, real = axes.get_lines()
-        assert shares.get_xdata().tolist() == [20, 40]
-        assert shares.get_ydata().tolist() == pytest.approx([(digit + 20) / 100, (digit + 40) / 100])
-        assert set(real.get_ydata()) == {digit / 45}
+    table = of_epochs({"digit": [0, 1]}, {"share": 0.1})
+    table["real"] = 0.2 + 0.1 * table["digit"]
+    found = panels(of_gan.digit_shares(rows(table)))
+    assert [*found] == ["0", "1"]
+    for number, panel in enumerate(found.values()):
+        *_, median = marks(panel, "line")
+        assert values(median, "epoch", "share") == rounded(expected(0.1, 1, number))
+        (rule,) = marks(panel, "rule")
+        assert rule.dashed
+        assert float(rule.said[0]["share"]) == pytest.approx(0.2 + 0.1 * number)
 
 
-def test_the_gans_quality_figure_has_the_distance_on_the_left_and_shares_on_the_right():
-    shares = {"coverage": [0.1, 0.2], "precision": [0.3, 0.4], "unsure": [0.6, 0.5]}
-    distances = {"fid": [300.0, 7.0], "fid_matched": [np.nan, 6.0]}  # no digit is drawn before training
-    table = pd.DataFrame({"replicate": 0, "epoch": [0, 20], **distances, **shares})
-    distance, share = gan_figures.quality_by_epoch(table).axes
-    assert distance.get_yscale() == "log"
-    assert lines(distance) == {"as they are": [([0, 20], [300, 7])], "at matched shares": [([20], [6])]}
-    assert {name: line for name, (line,) in lines(share).items()} == {
-        "coverage": ([0, 20], [0.1, 0.2]),
-        "precision": ([0, 20], [0.3, 0.4]),
-        "doubtful to the classifier": ([0, 20], [0.6, 0.5]),
-    }
+def test_a_walk_has_its_steps_in_both_spaces_and_the_even_one():
+    table = curves({"space": ["pixels", "features"]}, {"share": 0.1})
+    chart = of_gan.walk(rows(table), 0.125)
+    panel = scene(chart)
+    for number, name in enumerate(("pixels", "features")):
+        *_, median = [line for line in marks(panel, "line") if line.said[0]["space"] == name]
+        assert values(median, "step of the walk", "share of the way") == rounded(expected(0.1, 1, number))
+    assert [one.dashed for one in marks(panel, "rule")] == [True]
+
+
+def test_a_picture_of_a_chart_has_its_words_and_a_white_ground():
+    table = curves({"model": ["LSTM"], "length": [5]}, {"accuracy": 0.1})
+    picture = svg(of_sequence.accuracy_curves(rows(table), COLOURS))
+    assert 'fill="white"' in picture
+    assert all(words in picture for words in ("length 5", "training step", "LSTM"))
+    assert svg(of_sequence.accuracy_curves(rows(table), COLOURS)) == picture
+
+
+def test_models_have_colours_of_their_own():
+    assert len(set(COLOURS.values())) == len(MODELS)
 
 
 def test_an_image_grid_normalises_all_images_together_and_shows_them_in_grey_over_its_labels():
-    images = torch.stack([torch.full((1, 28, 28), value) for value in (-0.5, 0.0, 0.5)])
-    (axes,) = gan_figures.image_grid(images, "title", 3, ["left", "middle", "right"]).axes
+    images = torch.stack([torch.full((1, 28, 28), value) for value in (-1.0, 0.0, 0.5, 1.0)])
+    figure = of_gan.image_grid(images, "a title", columns=2, labels=["left", "right"])
+    (axes,) = figure.axes
     (image,) = axes.get_images()
     pixels = image.get_array()
-    assert pixels.shape == (32, 92)
-    assert [pixels[16, 16 + 30 * k] for k in range(3)] == pytest.approx([0, 0.5, 1], abs=1e-4)
-    assert image.get_clim() == (0, 1)
-    assert image.get_cmap().name == "gray"
-    assert axes.get_title() == "title"
-    assert axes.get_xticks().tolist() == pytest.approx([92 / 6, 92 / 2, 92 * 5 / 6])
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["left", "middle", "right"]
+    assert pixels.shape == (62, 62)
+    assert [pixels[15, 15], pixels[15, 45], pixels[45, 15], pixels[45, 45]] == pytest.approx([0, 0.5, 0.75, 1])
+    assert (image.get_cmap().name, image.get_clim()) == ("gray", (0, 1))
+    assert axes.get_title() == "a title"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["left", "right"]
+    assert axes.get_xticks().tolist() == [15.5, 46.5]

@@ -28,7 +28,7 @@ from dlreport.gan.quality import (
     shares_of,
     two_sample,
 )
-from dlreport.statistics.intervals import wilson
+from dlreport.statistics.intervals import exact
 from helpers import seeded
 
 
@@ -144,7 +144,7 @@ def test_two_samples_of_one_set_cannot_be_told_apart_and_noise_can(params, mnist
     for accuracy, *interval in (same, other):
         right = accuracy * 192  # of the two halves that were held back
         assert right == pytest.approx(round(right))
-        assert interval == pytest.approx(wilson(round(right), 192, quality.confidence))
+        assert interval == pytest.approx(exact(round(right), 192, quality.confidence))
     assert same[0] < 0.65
     assert other[0] > 0.95
 

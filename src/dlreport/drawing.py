@@ -1,21 +1,142 @@
-"""What the figures of both parts share. Figures are drawn by matplotlib's own defaults, whatever a user's matplotlibrc
-says."""
+"""What the charts of both parts share. A chart is a specification in the grammar of Vega-Lite, as a dictionary: a page
+draws it in the browser, and `svg` draws it as a picture.
 
-import matplotlib
+A chart is of a table, whose text Vega reads. Of several revisions the rows have a column `rev`, and the lines of each
+have dashes of their own; runs are not drawn then, as no eye could tell them apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pandas as pd
+import vl_convert
 
-matplotlib.rcdefaults()
+Chart = dict[str, Any]
+
+GREY = "#8a8a8a"  # seen on a light and on a dark ground
+# of Okabe and Ito (2008), which those who see red and green alike tell apart
+BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9"
+PANEL = {"width": 200, "height": 170}  # pixels of a panel; the page makes them as wide as there is room
+CONFIG = {
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": None},
+    "axis": {"gridOpacity": 0.25, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal"},
+    "legend": {"labelFontSize": 12, "titleFontSize": 12, "orient": "top", "symbolStrokeWidth": 3, "symbolOpacity": 1},
+    "header": {"labelFontSize": 12, "labelFontWeight": "bold"},
+    "title": {"fontSize": 12, "anchor": "start"},
+    "aria": False,  # of single marks: the figure as a whole has its words
+}
+REVISION = {"field": "rev", "type": "nominal", "title": "revision", "sort": None}
+NUMBERS = ("length", "digit")  # fields by which charts have panels, and which are numbers
+CHOICE = "chosen"  # the name of the choice by a click in the legend
 
 
-def replicates(axes, table: pd.DataFrame, x: str, y: str, colour: str, label: str | None = None, **line) -> None:
-    """The mean over the replicates as a line, each of them, if there are several, as a faint one."""
-    if table["replicate"].nunique() > 1:
-        for _, one in table.groupby("replicate"):
-            axes.plot(one[x], one[y], color=colour, alpha=0.25, linewidth=0.7)
-    mean = table.groupby(x)[y].mean()
-    axes.plot(mean.index, mean, color=colour, linewidth=1.4, label=label, **line)
+def rows(table: pd.DataFrame, digits: int = 4) -> Chart:
+    """A table as a chart's data, floats to this many significant digits."""
+    text = table.to_csv(index=False, float_format=f"%.{digits}g", lineterminator="\n")
+    return {"values": text, "format": {"type": "csv"}}
 
 
-def grid(axes, x_label: str, y_label: str, title: str = "") -> None:
-    axes.set(xlabel=x_label, ylabel=y_label, title=title)
-    axes.grid(alpha=0.3)
+def number(field: str, title: str = "", **more: Any) -> Chart:
+    """An axis for numbers; `more` are the grammar's own words."""
+    return {"field": field, "type": "quantitative", "title": title, **more}
+
+
+def colour(field: str, colours: Mapping[str, str], title: str | None = None) -> Chart:
+    """A field's values in these colours and in this order."""
+    scale = {"domain": [*colours], "range": [*colours.values()]}
+    return {"field": field, "type": "nominal", "sort": None, "scale": scale, "title": title}
+
+
+def choice(field: str, name: str = CHOICE) -> Chart:
+    """What a click in the legend chooses. One layer of a chart has it; several charts beside each other have several
+    names."""
+    return {"name": name, "select": {"type": "point", "fields": [field]}, "bind": "legend"}
+
+
+def opacity(chosen: float, name: str = CHOICE) -> Chart:
+    """Of what is chosen; of the rest next to none."""
+    return {"condition": {"param": name, "value": chosen}, "value": 0.04}
+
+
+def replicates(
+    x: Chart, y: Chart, colours: Chart, *, revisions: bool, dash: Chart | None = None, name: str = CHOICE
+) -> list[Chart]:
+    """Layers: each replicate as a thin line, and the median over the replicates as a thick one, which says its values
+    under the pointer. `name` is that of the choice in the legend."""
+    median = {**y, "aggregate": "median"}
+    dashed = {"strokeDash": REVISION if revisions else dash} if revisions or dash else {}
+    apart = [{"field": one["field"], "type": "nominal"} for one in dashed.values()]
+    said = [
+        {**x, "axis": None, "title": x["title"]},
+        {"field": colours["field"], "type": "nominal"},
+        *apart,
+        {"field": y["field"], "type": "quantitative", "aggregate": "median", "title": "median", "format": ".3~g"},
+    ]
+    for one in said:
+        one.pop("axis", None)
+        one.pop("scale", None)
+    shared = {"x": x, "color": colours}
+    each = {
+        "mark": {"type": "line", "strokeWidth": 0.8},
+        "encoding": {
+            **shared,
+            "y": y,
+            "detail": [*apart, {"field": "replicate", "type": "nominal"}],
+            "opacity": opacity(0.3, name),
+            **({"strokeDash": dash} if dash else {}),
+        },
+    }
+    middle = {
+        "params": [choice(colours["field"], name)],
+        "mark": {"type": "line", "strokeWidth": 2.2, "strokeJoin": "round"},
+        "encoding": {**shared, "y": median, "detail": apart, "opacity": opacity(1, name), **dashed},
+    }
+    pointed = {
+        "mark": {"type": "circle", "size": 100, "opacity": 0},
+        "encoding": {**shared, "y": median, "detail": apart, "tooltip": said},
+    }
+    return [middle, pointed] if revisions else [each, middle, pointed]
+
+
+def level(value: float, words: str) -> list[Chart]:
+    """Layers: a dashed grey line across a panel, and words at its end."""
+    once = [{"aggregate": [{"op": "count", "as": "rows"}], "groupby": []}]
+    line = {"mark": {"type": "rule", "color": GREY, "strokeDash": [4, 3]}, "encoding": {"y": {"datum": value}}}
+    text = {
+        "mark": {"type": "text", "color": GREY, "align": "right", "dy": -6, "text": words},
+        "encoding": {"y": {"datum": value}, "x": {"value": "width"}},
+    }
+    return [{"transform": once, **line}, {"transform": once, **text}]
+
+
+def panels(
+    layers: Sequence[Chart],
+    data: Chart,
+    field: str,
+    columns: int,
+    label: str = "datum.value",
+    order: Sequence[str] = (),
+    **more: Any,
+) -> Chart:
+    """A panel for each value of a field, in `columns` where there is room and in this order; `label` is an
+    expression."""
+    facet = {"field": field, "type": "nominal", "sort": None, "header": {"labelExpr": label, "title": None}}
+    transform = more.pop("transform", [])
+    if order:
+        facet["sort"] = [*order]
+    if field in NUMBERS:  # which would be sorted as text
+        facet |= {"type": "ordinal", "sort": "ascending"}
+        transform = [{"calculate": f"toNumber(datum.{field})", "as": field}, *transform]
+    spec = {**PANEL, **more.pop("size", {}), "layer": [*layers]}
+    return {"data": data, "transform": transform, "facet": facet, "columns": columns, "spec": spec, **more}
+
+
+def beside(charts: Sequence[Chart], **more: Any) -> Chart:
+    """Several charts, side by side where there is room."""
+    return {"hconcat": [{**PANEL, **chart} for chart in charts], **more}
+
+
+def svg(chart: Chart) -> str:
+    """The chart as a picture on a white ground."""
+    return vl_convert.vegalite_to_svg({**chart, "background": "white"}, config=CONFIG)

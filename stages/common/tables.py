@@ -17,3 +17,8 @@ def read_tables(directory: Path, names: Iterable[str], lengths: Iterable[int]) -
     By names and lengths of the params, never by glob: the directory may still hold files of others, since removed.
     """
     return {(name, length): read_csv(directory / f"{name}-{length}.csv") for name, length in product(names, lengths)}
+
+
+def merged(tables: Tables, name: str = "model") -> pd.DataFrame:
+    """All of them as one, with columns for the keys first: `name` and length."""
+    return pd.concat(tables, names=[name, "length"]).droplevel(2).reset_index()

@@ -1,52 +1,55 @@
-"""Write .dvc/plots/page.html, the template of `dvc plots show` and `dvc plots diff`.
+"""Write what `dvc plots show` and `dvc plots diff` draw with, into .dvc/plots: page.html, the page, and a template for
+each chart, made by the functions that draw the report's charts.
 
-DVC's own page loads Vega from the network, by what DVC puts at `{scripts}`. Here page.html has that place filled with
-the same versions from npm, so that the page needs no network, wherever it is written or sent. DVC reads one file, hence
-one is built, and is in git. Run `python tools/plots_page/build.py` when page.html changes, or the versions DVC names.
+DVC's own page loads Vega from the network. In ours it is inside, so that the page needs no network, wherever it is
+written or sent. DVC reads files, hence they are built, and are in git. Run `python tools/plots_page/build.py` when a
+chart changes, or page.html.
 """
 
-import hashlib
-import re
-import subprocess
-import sys
-import tarfile
+import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from dvc_render.vega import VegaRenderer
+from dlreport.drawing import CONFIG
+from dlreport.gan import figures as of_gan
+from dlreport.report.render import drawing_library, licences
+from dlreport.sequence import figures as of_sequence
+from dlreport.sequence.models import MODELS, colours
+from dlreport.sequence.thresholds import GUESS_LOSS
 
 HERE = Path(__file__).parent
-TARGET = HERE.parents[1] / ".dvc/plots/page.html"
-SHA256 = {
-    "vega@5.20.2": "4794d0169cb1f3ebad8117fe98ba5bd652dd725905ec0384e832391dbccb03be",
-    "vega-lite@5.2.0": "d73157451b3978015ab31dacd55ff90d986ab8663fc0abed50f97b3cd90002cb",
-    "vega-embed@6.18.2": "1ba9826431ddc9805e815ad92acc811c819f2bfd32bda2a128b8c4b5070fab5e",
-}
+TARGET = HERE.parents[1] / ".dvc/plots"
 
 
-def packages() -> list[str]:
-    """The scripts of DVC's own page, in its order, as npm packages with version."""
-    return re.findall(r'/npm/(.+?)"', VegaRenderer.SCRIPTS)
+def templates() -> dict[str, str]:
+    """By name; DVC puts the rows of all revisions and the title in."""
+    rows, models = {"values": "<DVC_METRIC_DATA>"}, colours(MODELS)
+    charts = {
+        "accuracy_by_length": of_sequence.accuracy_by_length(rows, models, revisions=True),
+        "accuracy_curves": of_sequence.accuracy_curves(rows, models, revisions=True),
+        "loss_curves": of_sequence.loss_curves(rows, models, GUESS_LOSS, revisions=True),
+        "growth": of_sequence.growth(rows, revisions=True),
+        "probe": of_sequence.probe(rows, models, revisions=True),
+        "ablation": of_sequence.ablation(rows, revisions=True),
+        "losses": of_gan.losses(rows, revisions=True),
+        "quality_by_epoch": of_gan.quality_by_epoch(rows, revisions=True),
+        "digit_shares": of_gan.digit_shares(rows, revisions=True),
+    }
+    title = {"text": "<DVC_METRIC_TITLE>", "fontSize": 15, "offset": 12}
+    return {
+        name: json.dumps({"title": title, **chart, "config": CONFIG}, indent=1) + "\n" for name, chart in charts.items()
+    }
 
 
-def fetch(package: str) -> str:
-    """The npm package's script, if it is the one expected."""
-    name = package.split("@")[0]
-    with TemporaryDirectory() as folder:
-        subprocess.run(["npm", "pack", "--silent", package], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
-            script = archive.extractfile(f"package/build/{name}.min.js").read()
-    if (found := hashlib.sha256(script).hexdigest()) != SHA256.get(package):
-        sys.exit(f"error: {package}: expected SHA-256 {SHA256.get(package)}, found {found}")
-    return script.decode()
+def page() -> str:
+    """page.html with Vega, and its licences, where DVC would have it loaded."""
+    scripts = f"<!--\n{licences()}-->\n<script>{drawing_library()}</script>"
+    return (HERE / "page.html").read_text(encoding="utf-8").replace("{scripts}", scripts)
 
 
-def page(scripts: dict[str, str]) -> str:
-    """page.html with these scripts, by their package, and their licences."""
-    parts = [f"<!--\n{(HERE / 'licences.txt').read_text(encoding='utf-8')}-->"]
-    parts += [f'<script data-package="{package}">{script}</script>' for package, script in scripts.items()]
-    return (HERE / "page.html").read_text(encoding="utf-8").replace("{scripts}", "\n".join(parts))
+def files() -> dict[str, str]:
+    return {"page.html": page(), **{f"{name}.json": text for name, text in templates().items()}}
 
 
 if __name__ == "__main__":
-    TARGET.write_text(page({package: fetch(package) for package in packages()}), encoding="utf-8")
+    for name, text in files().items():
+        (TARGET / name).write_text(text, encoding="utf-8")

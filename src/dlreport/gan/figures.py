@@ -1,67 +1,124 @@
-"""The figures of Part 2, drawn by matplotlib. Every function returns a Figure; saving it is io's business."""
+"""The figures of Part 2: charts, as drawing.py describes them, of the rows of a table; and images, by matplotlib.
 
-from collections.abc import Sequence
+Columns of the tables: replicate, epoch, and what a function names. `revisions` says that rows are of several revisions.
+"""
 
+from collections.abc import Mapping, Sequence
+
+import matplotlib
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from dlreport.drawing import grid, replicates
+from dlreport.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PANEL,
+    PURPLE,
+    Chart,
+    beside,
+    colour,
+    level,
+    number,
+    panels,
+    replicates,
+)
 
-DISCRIMINATOR, GENERATOR = "#1f77b4", "#d95f02"
+matplotlib.rcdefaults()  # whatever a user's matplotlibrc says
 
-
-def losses(table: pd.DataFrame) -> Figure:
-    """Mean loss of each epoch, both networks, and the discriminator's accuracy after it on both kinds of images."""
-    figure = Figure(figsize=(10, 3.8), layout="constrained")
-    loss, accuracy = figure.subplots(1, 2)
-    for name, colour in (("discriminator", DISCRIMINATOR), ("generator", GENERATOR)):
-        replicates(loss, table, "epoch", name, colour, name)
-    grid(loss, "epoch", "mean loss of the epoch", "GAN losses")
-    right = table.assign(both=(table["accuracy_real"] + table["accuracy_generated"]) / 2)
-    columns = ("accuracy_real", "accuracy_generated", "both")
-    names = ("real images", "generated images", "both")
-    for column, colour, name in zip(columns, (DISCRIMINATOR, GENERATOR, "black"), names, strict=True):
-        replicates(accuracy, right, "epoch", column, colour, name)
-    grid(accuracy, "epoch", "share of right answers", "The discriminator's accuracy")
-    for axes in (loss, accuracy):
-        axes.legend()
-    return figure
-
-
-def digit_shares(table: pd.DataFrame, real: Sequence[float]) -> Figure:
-    """A panel for each digit: its share of the images at each kept epoch, by replicate, and a dashed line at its share
-    of the real ones. Before training there are no digits to share."""
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    panels = figure.subplots(2, len(real) // 2, sharex=True, sharey=True).flat
-    trained = table[table["epoch"] > 0]
-    for digit, (axes, share) in enumerate(zip(panels, real, strict=True)):
-        replicates(axes, trained[trained["digit"] == digit], "epoch", "share", GENERATOR)
-        axes.axhline(share, color="black", linestyle="--", linewidth=0.8)
-        grid(axes, "", "", str(digit))
-    figure.supxlabel("epoch", fontsize=10)
-    figure.supylabel("share of the images", fontsize=10)
-    return figure
+EPOCH = number("epoch", "epoch", axis={"format": "d", "tickMinStep": 1, "tickCount": 6})
+SHARE = {"scale": {"domain": [0, 1]}}
+LOSSES = {"discriminator": BLUE, "generator": ORANGE}
+ACCURACIES = {"real images": BLUE, "generated images": ORANGE, "both": GREY}
+DISTANCES = {"as they are": ORANGE, "at matched shares": BLUE}
+SHARES = {"coverage": BLUE, "precision": GREEN, "doubtful to the classifier": PURPLE}
 
 
-def quality_by_epoch(table: pd.DataFrame) -> Figure:
+def _series(names: Mapping[str, str]) -> list[Chart]:
+    """Transforms: columns, by the words of each, to rows with `series` and `value`; empty ones are left out."""
+    renamed = [{"calculate": f"datum['{column}']", "as": words} for words, column in names.items()]
+    return [
+        *renamed,
+        {"fold": [*names], "as": ["series", "value"]},
+        {"filter": "datum.value !== null && datum.value !== ''"},
+    ]
+
+
+def _lines(
+    names: Mapping[str, str],
+    colours: Mapping[str, str],
+    y: str,
+    title: str,
+    revisions: bool,
+    scale: Chart,
+    axis: Chart | None = None,
+) -> Chart:
+    """A chart of columns, by the words of each."""
+    value = number("value", y, scale=scale, axis={"format": "~g", **(axis or {})})
+    choice = f"chosen_of_{len(names)}"
+    layers = replicates(EPOCH, value, colour("series", colours), revisions=revisions, name=choice)
+    return {"title": title, "transform": _series(names), "layer": layers}
+
+
+def losses(data: Chart, revisions: bool = False) -> Chart:
+    """Mean loss of each epoch, both networks, and the discriminator's accuracy after it on both kinds of images.
+    Columns: discriminator, generator, accuracy_real, accuracy_generated."""
+    right = {"real images": "accuracy_real", "generated images": "accuracy_generated", "both": "accuracy_both"}
+    both = {"calculate": "(toNumber(datum.accuracy_real) + toNumber(datum.accuracy_generated)) / 2"}
+    charts = [
+        _lines({name: name for name in LOSSES}, LOSSES, "mean loss of the epoch", "Losses", revisions, {"zero": False}),
+        _lines(right, ACCURACIES, "right answers", "The discriminator's accuracy", revisions, {"zero": False}),
+    ]
+    return beside(charts, data=data, transform=[{**both, "as": "accuracy_both"}], resolve=APART)
+
+
+APART = {"scale": {"color": "independent"}}
+
+
+def quality_by_epoch(data: Chart, revisions: bool = False) -> Chart:
     """FID (log scale), raw and with the digits' shares matched, and, as shares, coverage, precision and doubtful images
-    at each kept epoch; by replicate."""
-    figure = Figure(figsize=(10, 3.8), layout="constrained")
-    distance, share = figure.subplots(1, 2)
-    replicates(distance, table, "epoch", "fid", GENERATOR, "as they are", marker="o")
-    replicates(distance, table.dropna(subset="fid_matched"), "epoch", "fid_matched", DISCRIMINATOR, "at matched shares")
-    distance.set_yscale("log")
-    distance.legend()
-    grid(distance, "epoch", "FID", "Distance to the test images")
-    for index, name in enumerate(("coverage", "precision", "unsure")):
-        label = "doubtful to the classifier" if name == "unsure" else name
-        replicates(share, table, "epoch", name, f"C{index}", label, marker="o")
-    share.set_ylim(-0.02, 1.02)
-    grid(share, "epoch", "share", "Shares of images")
-    share.legend(loc="center right")
-    return figure
+    at each kept epoch. Columns: fid, fid_matched, coverage, precision, unsure."""
+    distances = dict(zip(DISTANCES, ("fid", "fid_matched"), strict=True))
+    shares = dict(zip(SHARES, ("coverage", "precision", "unsure"), strict=True))
+    charts = [
+        _lines(
+            distances, DISTANCES, "FID", "Distance from the test images", revisions, {"type": "log"}, {"tickCount": 4}
+        ),
+        _lines(shares, SHARES, "share of the images", "Shares of the images", revisions, SHARE["scale"]),
+    ]
+    return beside(charts, data=data, resolve=APART)
+
+
+def digit_shares(data: Chart, revisions: bool = False) -> Chart:
+    """A panel for each digit: its share of the images at each kept epoch, and dashed its share of the training images.
+    Before training there are no digits to share. Columns: digit, share, real."""
+    x, y = (
+        number("epoch", "epoch", axis={"tickCount": 3}),
+        number("share", "share", axis={"format": ".0%", "tickCount": 4}),
+    )
+    generated = {"calculate": "'generated'", "as": "images"}
+    lines = replicates(x, y, colour("images", {"generated": ORANGE, "training": GREY}), revisions=revisions)
+    real = {
+        "transform": [
+            {"aggregate": [{"op": "mean", "field": "real", "as": "real"}]},
+            {"calculate": "'training'", "as": "images"},
+        ],
+        "mark": {"type": "rule", "strokeDash": [4, 3]},
+        "encoding": {"y": number("real", "share"), "color": {"field": "images", "type": "nominal"}},
+    }
+    kept = [{"filter": "datum.epoch > 0"}, generated]
+    return panels([*lines, real], data, "digit", 5, transform=kept, size={"width": 140, "height": 110})
+
+
+def walk(data: Chart, even: float) -> Chart:
+    """The share of the way that each step of a walk takes, in pixels and in the classifier's features; dashed where all
+    steps are even. Columns: step, space, share."""
+    x = number("step", "step of the walk", axis={"format": "d", "tickMinStep": 1})
+    y = number("share", "share of the way", axis={"format": ".0%"}, scale={"zero": True})
+    lines = replicates(x, y, colour("space", {"pixels": BLUE, "features": ORANGE}), revisions=False)
+    return {**PANEL, "data": data, "layer": [*lines, *level(even, "even steps")], "width": 480}
 
 
 def image_grid(images: Tensor, title: str, columns: int = 8, labels: Sequence[str] = ()) -> Figure:

@@ -22,7 +22,7 @@ from dlreport.gan.classifier import Classifier, Reading, read, train_classifier
 from dlreport.gan.images import DIGITS, as_images
 from dlreport.gan.thresholds import CLOSE_SHARE
 from dlreport.progress import log
-from dlreport.statistics.intervals import wilson
+from dlreport.statistics.intervals import exact
 from dlreport.streams import stream
 
 KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000  # as the paper's authors use it
@@ -105,7 +105,7 @@ def two_sample(real: Tensor, other: Tensor, params: Params, name: str) -> dict[s
     epochs, settings = params.quality.two_sample_epochs, params.classifier
     model = train_classifier(images[0], labels.to(real.device), 2, epochs, settings, params.seed, f"two-sample {name}")
     right = int((read(model, images[1]).digits == labels).sum())
-    low, high = wilson(right, len(labels), params.quality.confidence)
+    low, high = exact(right, len(labels), params.quality.confidence)
     return {"two_sample_accuracy": right / len(labels), "two_sample_low": low, "two_sample_high": high}
 
 
@@ -244,7 +244,7 @@ class Measured:
     """What was measured. A set of images is of a replicate's final generator, of its average, or of training images."""
 
     by_epoch: pd.DataFrame  # each replicate's generator at each kept epoch
-    shares: pd.DataFrame  # of each digit among the images of these
+    shares: pd.DataFrame  # of each digit among the images of these, and `real` among the training images
     sets: pd.DataFrame  # a row for each set of images
     by_digit: pd.DataFrame  # and for each digit of each
     pairs: Pairs  # of the first final generator
@@ -269,7 +269,8 @@ def measure(draw: Draw, real: Reference, params: Params) -> Measured:
             reading = read(real.model, draw(replicate, f"snapshots/{epoch:04d}"))
             quick, when = quick_measures(reading, real, params.quality), {"replicate": replicate, "epoch": epoch}
             by_epoch.append({**when, **quick})
-            shares += [{**when, "digit": d, "share": s} for d, s in enumerate(shares_of(reading.digits).tolist())]
+            both = zip(shares_of(reading.digits).tolist(), real.shares.tolist(), strict=True)
+            shares += [{**when, "digit": d, "share": share, "real": true} for d, (share, true) in enumerate(both)]
             log.info("GAN-%d epoch %d fid %.3f coverage %.3f", replicate, epoch, quick["fid"], quick["coverage"])
         # The last kept one is the final generator.
         keep("generator", replicate, reading, quick | slow_measures(reading, real, params, f"generator {replicate}"))

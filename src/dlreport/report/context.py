@@ -1,7 +1,10 @@
 """All that the report's templates read, from what the stages computed. Nothing is judged here: verdicts and their
 sentences come from the table of claims."""
 
+import inspect
+import re
 from collections import defaultdict
+from textwrap import dedent
 from typing import Any
 
 import pandas as pd
@@ -9,6 +12,7 @@ import pandas as pd
 from dlreport.config import Params
 from dlreport.gan.claims import FILE as GAN_CLAIMS
 from dlreport.gan.courses import loss_course, whole_walks
+from dlreport.gan.networks import discriminator_loss, generator_loss
 from dlreport.gan.thresholds import CLOSE_SHARE, JUDGED
 from dlreport.io import read_yaml
 from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
@@ -19,10 +23,32 @@ from dlreport.sequence.models import model_class
 from dlreport.sequence.thresholds import CHANCE, CONVERGED, FADED, GUESS_LOSS, SATURATED
 from dlreport.sequence.tracing import BATCHES, RANGE, TOP
 from dlreport.statistics.claims import Claims, counts
+from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED
 
 FROZEN = SEQUENCE_CLAIMS.with_name("frozen.yaml")
 # sections of params.yaml: those that can change a number
 SHOWN = {"seed", "precision", "sequence", "longer", "gradients", "ablation", "gan", "classifier", "quality"}
+
+
+MARKS = {SUPPORTED: "✓", NOT_SUPPORTED: "✗", UNDECIDED: "?"}
+FIGURES = (  # in the order of the report
+    *("accuracy_by_length", "accuracy_curves", "loss_curves", "growth", "gradients", "saturation", "probe"),
+    *("confusion", "accuracy_by_digit", "ablation", "ablation_curves", "study", "losses", "grids", "quality_by_epoch"),
+    *("digit_shares", "closest_pairs", "interpolation", "walk", "interpolation_pairs"),
+)
+
+
+def _runs(params: Params) -> str:
+    """How many there are of each model, in words."""
+    runs = params.sequence.runs_of
+    each = [f"{runs(name)} run{'s' * (runs(name) != 1)} of the {name}" for name in params.sequence.models]
+    return " and ".join([", ".join(each[:-1]), each[-1]] if len(each) > 1 else each)
+
+
+def _trainings(count: int) -> str:
+    return (
+        "There was one training." if count == 1 else f"Thin lines are the {count} trainings, thick ones their median."
+    )
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -34,7 +60,17 @@ def _model(name: str) -> dict[str, Any]:
     """What the model says of itself."""
     model = model_class(name)
     start = " = ".join(f"{part}_0" for part in model.STATE)
-    return {"start": f"${start} = 0$", "beginning": model.BEGINNING, "equations": model.EQUATIONS, "gates": model.GATES}
+    return {
+        **{"start": f"${start} = 0$", "beginning": model.BEGINNING, "equations": model.EQUATIONS, "gates": model.GATES},
+        "code": _code(model.step),
+    }
+
+
+def _code(*functions) -> str:
+    """As it stands in the source, without docstrings."""
+    return "\n\n".join(
+        re.sub(r'\n *""".*?"""', "", dedent(inspect.getsource(f)), flags=re.DOTALL).rstrip() for f in functions
+    )
 
 
 def _grid(epoch: int) -> dict[str, str]:
@@ -42,11 +78,27 @@ def _grid(epoch: int) -> dict[str, str]:
     return {"caption": caption, "path": f"../plots/gan/grids/{epoch:04d}.png"}
 
 
-def _ablation_means(table: pd.DataFrame) -> dict[str, dict[int, dict[str, float]]]:
-    """By variant and length the mean test accuracy, and how many runs are solved, and reached CONVERGED."""
+def _spread_out(epochs: list[int], count: int = 4) -> list[int]:
+    """The first, the last, and some between."""
+    picked = {round(k * (len(epochs) - 1) / (count - 1)) for k in range(count)}
+    return [epochs[index] for index in sorted(picked)]
+
+
+def _ablation_counts(table: pd.DataFrame) -> dict[str, dict[int, dict[str, int]]]:
+    """By variant and length how many runs there are, how many are solved, and how many reached CONVERGED."""
     cells = table.groupby(["variant", "length"], sort=False)
-    means = cells.agg(test_accuracy=("test_accuracy", "mean"), solved=("solved", "sum"), reached=("reached", "count"))
-    return {variant: group.droplevel(0).to_dict("index") for variant, group in means.groupby(level=0, sort=False)}
+    found = cells.agg(runs=("solved", "size"), solved=("solved", "sum"), reached=("reached", "count"))
+    return {variant: group.droplevel(0).to_dict("index") for variant, group in found.groupby(level=0, sort=False)}
+
+
+def _changes(params: Params) -> dict[str, str]:
+    """By variant what it changes, in words."""
+    found = {"as_reported": "nothing"}
+    for variant, change in params.ablation.changes.items():
+        flat = pd.json_normalize(change.model_dump(exclude_unset=True)).to_dict("records")[0]
+        words = (f"{key.replace('_', ' ').replace('.', ' ')} {value}" for key, value in flat.items())
+        found[variant] = ", ".join(words).replace("_", " ")
+    return found
 
 
 def _gradients(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -157,10 +209,16 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "claims": {claim: group.to_dict("records") for claim, group in claims.groupby("claim")},
         "ours": claims[claims["claim"].isna()].to_dict("records"),
         "counts": counts(claims),
-        "said": defaultdict(list, claims.groupby("section")["sentence"].agg(list).to_dict()),
+        "said": defaultdict(list, {section: _records(group) for section, group in claims.groupby("section")}),
         "claimed": of_sequences.each("published") | Claims(GAN_CLAIMS).each("published"),
         "claim_of_length": {length: claim for claim, found in of_sequences.each("lengths").items() for length in found},
-        "frozen": read_yaml(FROZEN)["commit"],
+        "titles": of_sequences.each("title") | Claims(GAN_CLAIMS).each("title"),
+        "headlines": [f"{words}." for words in claims["headline"].dropna() if words],
+        "frozen": read_yaml(FROZEN),
+        "marks": MARKS,
+        "numbers": {name: number for number, name in enumerate(FIGURES, 1)},
+        "runs": _runs(params),
+        "runs_of_each": f"There are {_runs(params)} at each length.",
         # thresholds
         "converged": CONVERGED,
         "saturated": SATURATED,
@@ -187,12 +245,16 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "read": _read(results["probe"]),
         "by_digit": _by_digit(results["confusion"]),
         "growths": results["ablation_growth"].set_index("variant").to_dict("index"),
-        "ablation_means": _ablation_means(results["ablation_runs"]),
+        "ablation_means": _ablation_counts(results["ablation_runs"]),
+        "changes": _changes(params),
         # part 2
         "parameters": results["layers"].groupby("network")["parameters"].sum().to_dict(),
         "courses": {
             name: loss_course(losses[name], name == "discriminator") for name in ("discriminator", "generator")
         },
+        "gan_code": _code(discriminator_loss, generator_loss),
+        "shown_grids": [_grid(epoch) for epoch in _spread_out(results["grid_epochs"])],
+        "trainings": _trainings(params.gan.replicates),
         "grids": [_grid(epoch) for epoch in results["grid_epochs"]],
         "late_losses": losses.iloc[-1].to_dict(),
         "walks": _walks(results["walks"]),

@@ -3,8 +3,10 @@
 import base64
 import re
 from collections.abc import Callable, Sequence
+from html import escape
+from importlib.resources import files
 from itertools import pairwise
-from math import inf
+from math import inf, isfinite
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,8 +16,24 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.anchors import anchors_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+from vl_convert import javascript_bundle
 
+from dlreport.drawing import CONFIG, Chart
+from dlreport.statistics.claims import VERDICTS
+
+INK = {"labelColor": "currentColor", "titleColor": "currentColor"}
+ON_THE_PAGE = {  # beside drawing's: the colour of the text, by day and by night
+    "background": None,
+    "axis": CONFIG["axis"]
+    | INK
+    | {"gridColor": "currentColor", "gridOpacity": 0.15, "domain": False, "tickColor": "#888"},
+    **{name: CONFIG[name] | INK for name in ("legend", "header")},
+    "title": CONFIG["title"] | {"color": "currentColor"},
+}
 EXPLORER = "<!-- explorer -->"  # where the page draws images, a paragraph of the Markdown
+
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _fixed(value: float | None, digits: int = 4) -> str:
@@ -24,6 +42,26 @@ def _fixed(value: float | None, digits: int = 4) -> str:
 
 def _percent(value: float | None, digits: int = 0) -> str:
     return "-" if value is None else f"{value:.{digits}%}"
+
+
+def _significant(value: float) -> str:
+    """Three digits; very large and very small numbers by a power of ten."""
+    if value == 0 or 1e-4 <= abs(value) < 1e6:
+        return f"{float(f'{value:.3g}'):,.10g}"
+    if not isfinite(value):
+        return "∞" if value > 0 else "-"
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits}·10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def _verdicts(verdicts: list[str]) -> str:
+    """How many there are of each, of those there are."""
+    counts = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
 
 
 def _interval(row: dict[str, Any], name: str) -> str:
@@ -43,7 +81,9 @@ def _environment(autoescape: bool) -> Environment:
     )
     environment.filters |= {
         "fixed": _fixed,
-        "significant": lambda value: f"{value:.3g}",
+        "significant": _significant,
+        "times": _times,
+        "verdicts": _verdicts,
         "thousands": lambda value: f"{value:,}",
         "percent": _percent,
         "interval": _interval,
@@ -56,17 +96,25 @@ def _environment(autoescape: bool) -> Environment:
 def markdown(context: dict[str, Any], template: str = "report.md.j2") -> str:
     """The report as Markdown, or its findings alone from findings.md.j2; a name that the template wants and `context`
     lacks is an error."""
-    text = _environment(autoescape=False).get_template(template).render(context)
+    text = _environment(autoescape=False).get_template(template).render(context).lstrip()
     return re.sub(r"\n{3,}", "\n\n", re.sub(r" +$", "", text, flags=re.MULTILINE))  # gaps of what was not chosen
 
 
-def page(source: str, picture: Callable[[str], bytes], generator: dict[str, Any]) -> str:
-    """Markdown with $LaTeX$ as one HTML page: formulas as MathML, pictures inside, nothing fetched from anywhere.
+def page(
+    source: str,
+    picture: Callable[[str], bytes],
+    charts: dict[str, Chart],
+    generator: dict[str, Any],
+    grids: dict[int, bytes],
+) -> str:
+    """Markdown with $LaTeX$ as one HTML page: formulas as MathML, pictures and charts inside, nothing fetched from
+    anywhere.
 
-    `picture(path)` gives the content of a PNG by its path in the Markdown. `generator`, as explorer.encode makes it, is
-    put inside too, and drawn from at the mark in the Markdown.
+    A picture figures/NAME.svg is drawn in the browser, of the chart of that name. `picture(path)` gives the content of
+    any other, a PNG, by its path in the Markdown. `generator`, as explorer.encode makes it, is put inside too, and
+    drawn from at the mark in the Markdown; `grids` are PNGs by epoch, of which the page shows the one chosen.
     """
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser = MarkdownIt("commonmark").enable("table")
     parser.use(
         dollarmath_plugin,
         renderer=lambda latex, options: convert(latex, display="block" if options["display_mode"] else "inline"),
@@ -75,10 +123,10 @@ def page(source: str, picture: Callable[[str], bytes], generator: dict[str, Any]
 
     def image(self, tokens, index, options, env):
         token = tokens[index]
-        source = token.attrs["src"]
-        assert PurePosixPath(source).suffix == ".png"
-        token.attrs["src"] = f"data:image/png;base64,{base64.b64encode(picture(source)).decode()}"
-        token.attrs["alt"] = self.renderInlineAsText(token.children, options, env)
+        path, words = PurePosixPath(token.attrs["src"]), self.renderInlineAsText(token.children, options, env)
+        if path.suffix == ".svg":
+            return f'<span class="chart" role="img" aria-label="{escape(words)}" data-chart="{path.stem}"></span>'
+        token.attrs |= {"src": embedded(picture(str(path))), "alt": words}
         return self.renderToken(tokens, index, options, env)
 
     parser.add_render_rule("image", image)
@@ -88,15 +136,33 @@ def page(source: str, picture: Callable[[str], bytes], generator: dict[str, Any]
     environment = _environment(autoescape=True)
     explorer = environment.get_template("explorer.html.j2").render(generator=generator)
     return environment.get_template("page.html.j2").render(
+        charts=charts,
+        config=CONFIG | ON_THE_PAGE,
+        grids={epoch: embedded(content) for epoch, content in grids.items()},
+        vega=drawing_library(),
+        licences=licences(),
         title=source.partition("\n")[0].removeprefix("# "),
         contents=parser.render(_contents(tokens)),
         body=parser.renderer.render(tokens, parser.options, env).replace(parser.render(EXPLORER), explorer),
     )
 
 
+def drawing_library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, which gives a page the function vegaEmbed."""
+    return f"(() => {{{javascript_bundle('window.vegaEmbed = vegaEmbed;')}}})();"
+
+
+def licences() -> str:
+    return files("dlreport.report").joinpath("licences.txt").read_text(encoding="utf-8")
+
+
+def embedded(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
 def _contents(tokens: Sequence[Token]) -> str:
     """The headings of level 2, and under each those of level 3, as a list of links in Markdown."""
-    headings = [(token, text) for token, text in pairwise(tokens) if token.type == "heading_open" and token.tag != "h1"]
+    headings = [(token, text) for token, text in pairwise(tokens) if token.tag in ("h2", "h3") and token.nesting == 1]
     return "".join(
         f"{'  ' * (token.tag == 'h3')}- [{text.content}](#{token.attrs['id']})\n" for token, text in headings
     )

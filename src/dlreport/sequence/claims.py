@@ -237,11 +237,11 @@ def claim_4(e: SequenceEvidence) -> Iterator[Statement]:
     ends = e.ends(longest)
     kept = {model: first_over_last(ends[model], memory_column(ends[model])) for model in (VANILLA, LSTM)}
     off = {model: distance_from_one(ratios) for model, ratios in kept.items()}
+    solved = [_longest_solved(e, model) for model in (VANILLA, LSTM)]
+    yield e.claims.state(4, "longer", e.smaller(*solved), lengths=", ".join(map(str, e.lengths)))
     yield e.claims.state(4, "keeps_more", e.smaller(off[LSTM], off[VANILLA]), length=longest)
     yield e.claims.state(4, "lstm_keeps", e.most([share >= VANISHED for share in kept[LSTM]]), length=longest)
     yield e.claims.state(4, "vanishes", e.most([share < VANISHED for share in kept[VANILLA]]), length=longest)
-    solved = [_longest_solved(e, model) for model in (VANILLA, LSTM)]
-    yield e.claims.state(4, "longer", e.smaller(*solved), lengths=", ".join(map(str, e.lengths)))
     yield e.claims.state(4, "gates", e.most(_needed(ends[LSTM], "held_accuracy")), length=longest)
     for length in e.lengths:
         steps = [e.reached((model, length)) for model in (LSTM, VANILLA)]

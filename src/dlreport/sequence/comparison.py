@@ -6,6 +6,10 @@ import pandas as pd
 
 from dlreport.statistics.intervals import exact, of_median
 
+MEASURES = {  # in words; our column, and published.yaml's key
+    "training, at the end": ("train_accuracy_mean", "mean_accuracy_steps_40000_50000"),
+    "test": ("test_accuracy", "test_accuracy"),
+}
 Replicates = dict[tuple[str, int], pd.DataFrame]
 
 
@@ -33,3 +37,18 @@ def comparison_table(tasks: Replicates, published: dict[str, Any], confidence: f
         row["published_test_accuracy"] = test.get(model, {}).get(length)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def runs_table(tasks: Replicates, published: dict[str, Any]) -> pd.DataFrame:
+    """What a chart draws: a row per task, replicate and measure, with the accuracy and the published one, if any."""
+    tables = [
+        pd.DataFrame(
+            {
+                **{"model": model, "length": length, "replicate": range(len(found)), "measure": measure},
+                **{"accuracy": found[ours], "published": published[theirs].get(model, {}).get(length)},
+            }
+        )
+        for (model, length), found in tasks.items()
+        for measure, (ours, theirs) in MEASURES.items()
+    ]
+    return pd.concat(tables)

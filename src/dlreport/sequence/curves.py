@@ -5,33 +5,21 @@ A table of gradients has a row per replicate and time step t.
 """
 
 from math import inf, log10, sqrt
-from statistics import mean, median_high
+from statistics import median, median_high
 
 import numpy as np
 import pandas as pd
 
-
-def over_replicates(curve: pd.DataFrame) -> pd.DataFrame:
-    """By step, of loss and accuracy: `_mean` over replicates of the windows' means, `_low` and `_high` their extremes.
-
-    Of a single replicate these are the extremes of each window's steps.
-    """
-    several = curve["replicate"].nunique() > 1
-    columns = {}
-    for name in ("loss", "accuracy"):
-        for column, how, of_one in (("mean", "mean", "mean"), ("low", "min", "min"), ("high", "max", "max")):
-            columns[f"{name}_{column}"] = (f"{name}_{'mean' if several else of_one}", how)
-    return curve.groupby("step", as_index=False).agg(**columns)
+POINTS = 100  # of a thinned curve
 
 
-def long_table(curves: dict[tuple[str, int], pd.DataFrame]) -> pd.DataFrame:
-    """Accuracy over replicates as one table: model, length, step, mean, low, high; curves keyed by (model, length)."""
-    columns = {"accuracy_mean": "mean", "accuracy_low": "low", "accuracy_high": "high"}
-    tables = [
-        over_replicates(curve).rename(columns=columns).assign(model=model, length=length)
-        for (model, length), curve in curves.items()
-    ]
-    return pd.concat(tables)[["model", "length", "step", *columns.values()]]
+def thinned(curve: pd.DataFrame, points: int = POINTS) -> pd.DataFrame:
+    """What a chart draws: replicate, step, accuracy and loss, means over as many windows as make at most `points` of
+    them a replicate. A step is the last of its windows."""
+    windows = curve.groupby("replicate").cumcount()
+    group = windows // -(-(windows.max() + 1) // points)
+    columns = {"step": ("step", "last"), "accuracy": ("accuracy_mean", "mean"), "loss": ("loss_mean", "mean")}
+    return curve.groupby(["replicate", group]).agg(**columns).droplevel(1).reset_index()
 
 
 def _by_replicate(curve: pd.DataFrame) -> list[pd.DataFrame]:
@@ -95,17 +83,16 @@ def knee(curve: pd.DataFrame) -> list[float]:
 
 
 def course(curve: pd.DataFrame, threshold: float, steps: int, average_from: int) -> dict[str, float]:
-    """One task's training in a few numbers, means over the replicates: the loss of the first window, after a tenth of
-    the steps, and of the last; `reached`, the median of `steps_to_reach`; `gain` and
-    `spread` as by `late_gain` and `window_spread`."""
-    loss = over_replicates(curve).set_index("step")["loss_mean"]
+    """One task's training in a few numbers, medians over replicates: the loss of the first window, after a tenth of the
+    steps, and of the last; `reached` by `steps_to_reach`; `gain` and `spread` by `late_gain` and `window_spread`."""
+    loss = curve.groupby("step")["loss_mean"].median()
     return {
         "loss_first": loss.iloc[0],
         "loss_tenth": loss[loss.index >= steps // 10].iloc[0],
         "loss_last": loss.iloc[-1],
         "reached": median_high(steps_to_reach(curve, threshold)),
-        "gain": mean(late_gain(curve, average_from)),
-        "spread": mean(window_spread(curve, average_from)),
+        "gain": median(late_gain(curve, average_from)),
+        "spread": median(window_spread(curve, average_from)),
     }
 
 
@@ -124,3 +111,13 @@ def first_over_last(gradients: pd.DataFrame, column: str) -> list[float]:
 def distance_from_one(ratios: list[float]) -> list[float]:
     """How far each ratio is from 1, in powers of ten, whether above or below; infinite for 0."""
     return [abs(log10(ratio)) if ratio > 0 else inf for ratio in ratios]
+
+
+def with_growth(gradients: pd.DataFrame) -> pd.DataFrame:
+    """The table with what a chart of the growth draws: `back`, the steps back from the last, and `growth_rms`, the root
+    mean square of the sequences' gradients, by c where there is one, over that at the last step."""
+    run = ["model", "length", "replicate", "when"]
+    square = gradients["gradient_cell"].fillna(gradients["gradient"])
+    last = gradients.groupby(run)["t"].transform("max")
+    at_last = square.where(gradients["t"] == last).groupby([gradients[name] for name in run]).transform("max")
+    return gradients.assign(back=last - gradients["t"], growth_rms=square / at_last)

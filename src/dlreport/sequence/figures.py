@@ -1,237 +1,285 @@
-"""The figures of Part 1, drawn by matplotlib. Every function returns a Figure; saving it is io's business."""
+"""The charts of Part 1, as drawing.py describes charts. Every function takes the rows of a table as drawing.rows makes
+them and returns a chart; `revisions` says that they are of several revisions.
 
-from itertools import cycle, product
+Columns of the tables: model, length, replicate, and what a function names. `when` is start, halfway or end of training.
+"""
 
-import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from dlreport.drawing import grid, replicates
+from dlreport.drawing import BLUE, GREY, ORANGE, PURPLE, REVISION, Chart, choice, colour, level, number, opacity, panels
+from dlreport.drawing import replicates as of_replicates
+from dlreport.sequence.comparison import MEASURES
+from dlreport.sequence.models import MODELS, colours
 from dlreport.sequence.thresholds import CHANCE
 
-
-def _curve(axes, curve: pd.DataFrame, name: str, colour: str, label: str | None = None) -> None:
-    """Means of windows of steps, by replicate; of a single one the extremes of the windows' steps too, as a band."""
-    if curve["replicate"].nunique() == 1:
-        low, high = curve[f"{name}_min"], curve[f"{name}_max"]
-        axes.fill_between(curve["step"], low, high, color=colour, alpha=0.2, linewidth=0)
-    replicates(axes, curve, "step", f"{name}_mean", colour, label)
-
-
-def training_curves(curve: pd.DataFrame, model: str, length: int, colour: str) -> Figure:
-    """Loss (log scale) and accuracy by step, side by side, for one model at one length."""
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    loss, accuracy = figure.subplots(1, 2)
-    _curve(loss, curve, "loss", colour)
-    loss.set_yscale("log")
-    grid(loss, "training step", "cross entropy", "Loss")
-    _curve(accuracy, curve, "accuracy", colour)
-    accuracy.set_ylim(-0.02, 1.02)
-    grid(accuracy, "training step", "accuracy of the batch", "Accuracy")
-    figure.suptitle(f"{model}, palindromes of length {length}")
-    return figure
+LENGTH = "'length ' + datum.value"
+ACCURACY = {"scale": {"domain": [0, 1]}}
+STEP = number("step", "training step", axis={"format": "~s", "tickCount": 5})
+THEORY = "theory, before training"
+WHEN = {"start": GREY, "halfway": ORANGE, "end": PURPLE}
+GUESS = level(CHANCE, "a guess")
 
 
-def curves_by_length(curves: dict[tuple[str, int], pd.DataFrame], colours: dict[str, str]) -> Figure:
-    """Accuracy by step of every model, a panel for each length; curves, by replicate, keyed by (model, length), and
-    colours by model."""
-    lengths = sorted({length for _, length in curves})
-    columns = min(2, len(lengths))
-    rows = -(-len(lengths) // columns)
-    figure = Figure(figsize=(5 * columns, 3 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
-    for length, axes in zip(lengths, panels, strict=False):
-        for (model, at), curve in curves.items():
-            if at == length:
-                _curve(axes, curve, "accuracy", colours[model], model)
-        axes.set_ylim(-0.02, 1.02)
-        grid(axes, "training step", "accuracy", f"length {length}")
-        axes.legend(loc="center right")
-    for axes in list(panels):  # panels left over in the last row
-        axes.remove()
-    return figure
+def accuracy_by_length(data: Chart, colours: Mapping[str, str], revisions: bool = False) -> Chart:
+    """Each run's accuracy as a dot, the median run as a tick, and the published number as a cross; a panel each for
+    training and test. Columns: measure, accuracy, published."""
+    x = {"field": "length", "type": "ordinal", "title": "palindrome length", "sort": None, "axis": {"labelAngle": 0}}
+    apart = {"xOffset": {"field": "model", "type": "nominal", "sort": None}, "color": colour("model", colours)}
+    if revisions:
+        apart |= {"xOffset": {"field": "of", "type": "nominal", "sort": None}, "shape": {"field": "rev", "sort": None}}
+    y = number("accuracy", "accuracy", **ACCURACY)
+    said = [{"field": name, "type": "nominal"} for name in ("model", "length")]
+    runs = {
+        "params": [choice("model")],
+        "mark": {"type": "point", "filled": True, "size": 30},
+        "encoding": {
+            "x": x,
+            "y": y,
+            **apart,
+            "opacity": opacity(0.45),
+            "tooltip": [*said, number("accuracy", "this run")],
+        },
+    }
+    median = {
+        "mark": {"type": "tick", "thickness": 2.5, "size": 20},
+        "encoding": {"x": x, "y": {**y, "aggregate": "median"}, **apart, "opacity": opacity(1)},
+    }
+    median["encoding"]["tooltip"] = [*said, {**number("accuracy", "median run"), "aggregate": "median"}]
+    published = {
+        "transform": [{"filter": "isValid(datum.published) && datum.published !== ''"}],
+        "mark": {"type": "point", "shape": "cross", "size": 90, "filled": False, "strokeWidth": 1.5, "angle": 45},
+        "encoding": {"x": x, "y": {**number("published", "accuracy"), "aggregate": "median"}, **apart},
+    }
+    published["encoding"]["tooltip"] = [*said, {**number("published", "published"), "aggregate": "median"}]
+    published["encoding"].pop("shape", None)
+    transform = [{"calculate": "datum.model + ' ' + datum.rev", "as": "of"}] if revisions else []
+    layers = [runs, median, published, *GUESS]
+    return panels(layers, data, "measure", 2, order=MEASURES, transform=transform, size={"height": 230})
 
 
-def accuracy_by_length(
-    table: pd.DataFrame, runs: dict[tuple[str, int], pd.DataFrame], confidence: float, colours: dict[str, str]
-) -> Figure:
-    """Ours and the published accuracy against length: training mean and test, from `compare_sequences`' table; each
-    replicate as a faint point."""
-    figure = Figure(figsize=(10, 3.8), layout="constrained")
-    train, test = figure.subplots(1, 2, sharey=True)
-    panels = ((train, "train_accuracy_mean"), (test, "test_accuracy"))
-    for axes, name in panels:
-        for (model, length), found in runs.items():
-            axes.plot([length] * len(found), found[name], "o", color=colours[model], alpha=0.25, markersize=4)
-        for model, rows in table.sort_values("length", kind="stable").groupby("model", sort=False):
-            colour, mean = colours[model], rows[name]
-            errors = [(mean - rows[f"{name}_low"]).clip(0), (rows[f"{name}_high"] - mean).clip(0)]  # but for rounding
-            axes.errorbar(
-                rows["length"], mean, errors, fmt="-", marker="_", color=colour, capsize=3, label=f"{model}, here"
-            )
-            axes.plot(rows["length"], rows[f"published_{name}"], "x--", color=colour, alpha=0.6)
-        axes.plot([], [], "x--", color="grey", label="published (one run)")
-        axes.axhline(CHANCE, color="grey", linewidth=0.8, linestyle=":", label="guessing")
-        axes.set_xticks(sorted(table["length"].unique()))
-        axes.set_ylim(-0.02, 1.05)
-    grid(train, "palindrome length", "accuracy", f"Mean training accuracy at the end, {confidence:.0%} interval")
-    grid(test, "palindrome length", "", f"Test accuracy, {confidence:.0%} interval")
-    train.legend(loc="lower left")
-    return figure
+def accuracy_curves(data: Chart, colours: Mapping[str, str], revisions: bool = False) -> Chart:
+    """Training accuracy by step, a panel for each length. Columns: step, accuracy."""
+    y = number("accuracy", "accuracy", **ACCURACY)
+    lines = of_replicates(STEP, y, colour("model", colours), revisions=revisions)
+    return panels([*lines, *GUESS], data, "length", 4, LENGTH)
 
 
-ENDS = ("low", "median", "high")  # of the names of columns with the range of single sequences
-WHEN = {"start": "#999999", "halfway": "#66a61e", "end": "#7570b3"}
+def loss_curves(data: Chart, colours: Mapping[str, str], guess_loss: float, revisions: bool = False) -> Chart:
+    """Training loss by step on a logarithmic axis, a panel for each length. Columns: step, loss; where there is a
+    column `published` it has the losses that the published training logs print, in rows of their own."""
+    y = number("loss", "loss", scale={"type": "log"}, axis={"format": "~g", "tickCount": 5})
+    lines = of_replicates(STEP, y, colour("model", colours), revisions=revisions)
+    ours = [{**line, "transform": [{"filter": "datum.loss !== '' && datum.loss !== null"}]} for line in lines]
+    said = [{"field": "model", "type": "nominal"}, {**STEP, "axis": None}, number("published", "published loss")]
+    said[1].pop("axis")
+    published = {
+        "transform": [{"filter": "isValid(datum.published) && datum.published !== ''"}],
+        "mark": {"type": "point", "shape": "cross", "size": 50, "angle": 45},
+        "encoding": {
+            "x": STEP,
+            "y": number("published", "loss", scale={"type": "log"}),
+            "color": colour("model", colours),
+            "opacity": opacity(1),
+            "tooltip": said,
+        },
+    }
+    return panels([*ours, published, *level(guess_loss, "a guess")], data, "length", 4, LENGTH)
 
 
-def _cells(table: pd.DataFrame, y_label: str, scale: str):
-    """A row of panels for each length, one for each model: the figure, and of each panel its axes and rows."""
-    lengths, models = sorted(table["length"].unique()), list(table["model"].unique())
-    figure = Figure(figsize=(5 * len(models), 2.5 * len(lengths) + 0.4), layout="constrained")
-    panels = figure.subplots(len(lengths), len(models), squeeze=False, sharey="row")
-    cells = []
-    for row, length in zip(panels, lengths, strict=True):
-        for axes, model in zip(row, models, strict=True):
-            axes.set_yscale(scale)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            grid(axes, "time step t", y_label if axes is row[0] else "", f"{model}, length {length}")
-            cells.append((axes, table[(table["length"] == length) & (table["model"] == model)]))
-    return figure, cells
+def _median_and_range(x: Chart, name: str, title: str) -> list[Chart]:
+    """Layers, by `when`: the median sequence as a line and the range of the sequences as a band; of several replicates
+    the medians of these."""
+
+    def median(end: str, **more: Any) -> Chart:
+        return number(f"{name}_{end}", title, aggregate="median", scale={"type": "log"}, **more)
+
+    axis = {"axis": {"format": "~e", "tickCount": 6}}
+    shared = {"x": x, "color": colour("when", {**WHEN, THEORY: BLUE})}
+    said = [{"field": "when", "type": "nominal"}, {**x}, median("median", format=".3~g")]
+    for one in said:
+        for key in ("scale", "axis"):
+            one.pop(key, None)
+    ranges = {
+        "mark": {"type": "area", "opacity": 0.18},
+        "encoding": {**shared, "y": median("low", **axis), "y2": {"field": f"{name}_high", "aggregate": "median"}},
+    }
+    line = {
+        "params": [choice("when")],
+        "mark": {"type": "line", "strokeWidth": 2.2},
+        "encoding": {**shared, "y": median("median", **axis), "opacity": opacity(1)},
+    }
+    pointed = {
+        "mark": {"type": "circle", "size": 100, "opacity": 0},
+        "encoding": {**shared, "y": median("median"), "tooltip": said},
+    }
+    return [{**layer, "transform": [{"filter": f"datum.when !== '{THEORY}'"}]} for layer in (ranges, line, pointed)]
 
 
-def _legend(figure: Figure, columns: int = 5) -> None:
-    """One for all panels, above them."""
-    labelled = {}
-    for axes in figure.axes:
-        handles, labels = axes.get_legend_handles_labels()
-        labelled |= dict(zip(labels, handles, strict=True))
-    figure.legend(
-        labelled.values(), labelled, loc="outside upper center", ncols=min(len(labelled), columns), fontsize=8
+def growth(data: Chart, revisions: bool = False) -> Chart:
+    """At the greatest length, a sequence's gradient over its own at the last step, by the steps back from that one; a
+    panel for each model. Columns: when, back, growth_low, growth_median, growth_high, growth_rms (root mean square)."""
+    x = number("back", "time steps back from the last", axis={"format": "d", "tickMinStep": 1})
+    title = "gradient, as a multiple of the last step's"
+    log = {"scale": {"type": "log"}, "axis": {"format": "~e", "tickCount": 6}}
+    squares = {
+        "mark": {"type": "line", "strokeDash": [3, 3], "strokeWidth": 1.6},
+        "encoding": {
+            "x": x,
+            "y": number("growth_rms", title, aggregate="median", **log),
+            "color": colour("when", {**WHEN, THEORY: BLUE}),
+            "opacity": opacity(1),
+        },
+    }
+    layers = [*_median_and_range(x, "growth", title), squares]
+    kept = [
+        {"calculate": "toNumber(datum.length)", "as": "length"},
+        {"joinaggregate": [{"op": "max", "field": "length", "as": "longest"}]},
+        {"filter": "datum.length === datum.longest"},
+    ]
+    if revisions:
+        after = {"filter": "datum.when === 'end'"}
+        line = {
+            "params": [choice("model")],
+            "transform": [after],
+            "mark": {"type": "line", "strokeWidth": 2.2},
+            "encoding": {
+                "x": x,
+                "y": number("growth_median", f"{title}, after training", aggregate="median", **log),
+                "color": colour("model", colours(MODELS)),
+                "opacity": opacity(1),
+                "strokeDash": REVISION,
+            },
+        }
+        layers = [line]
+    return panels(layers, data, "model", 2, order=[*MODELS], transform=kept, size={"height": 230})
+
+
+def _by_length(lengths: Sequence[int]) -> Chart:
+    """What stands beside a chart to choose one of the lengths, the last at first: parameter and filter."""
+    choose = {"name": "at", "value": lengths[-1], "bind": {"input": "select", "options": [*lengths], "name": "length "}}
+    return {"params": [choose], "transform": [{"filter": "datum.length == at"}]}
+
+
+def gradients(data: Chart, lengths: Sequence[int]) -> Chart:
+    """The norm of a sequence's d loss / d h_t, or d loss / d c_t where there is a c, by time step; a panel for each
+    model. Columns: when, t, gradient_low, gradient_median, gradient_high."""
+    x = number("t", "time step t", axis={"format": "d", "tickMinStep": 1})
+    return panels(
+        _median_and_range(x, "gradient", "norm of the gradient"),
+        data,
+        "model",
+        2,
+        order=[*MODELS],
+        **_by_length(lengths),
     )
 
 
-def _median_and_range(axes, cell: pd.DataFrame, x: str, name: str) -> None:
-    """By when, the median of the sequences as a line and their range as a band; of several replicates the medians."""
-    for when, colour in WHEN.items():
-        found = cell[cell["when"] == when].groupby(x)[[f"{name}_{end}" for end in ENDS]].median()
-        low, median, high = (found[column] for column in found)
-        axes.fill_between(found.index, low, high, color=colour, alpha=0.2, linewidth=0)
-        axes.plot(found.index, median, color=colour, linewidth=1.4, label=when)
+def saturation(data: Chart, lengths: Sequence[int]) -> Chart:
+    """Shares of saturated tanh units and gates by time step; a panel for each model. Columns: when, t, units, share."""
+    x = number("t", "time step t", axis={"format": "d", "tickMinStep": 1})
+    dash = {"field": "units", "type": "nominal", "title": None, "sort": None}
+    y = number("share", "saturated share", **ACCURACY)
+    return panels(
+        of_replicates(x, y, colour("when", WHEN), revisions=False, dash=dash),
+        data,
+        "model",
+        2,
+        order=[*MODELS],
+        **_by_length(lengths),
+    )
 
 
-def gradients(table: pd.DataFrame) -> Figure:
-    """Norms of a sequence's d loss / d h_t, or d loss / d c_t where there is a c, by time step: before, half-way and
-    after training."""
-    figure, cells = _cells(table, "norm of the gradient", "log")
-    for axes, cell in cells:
-        _median_and_range(axes, cell, "t", "gradient")
-    _legend(figure)
-    return figure
+def probe(data: Chart, colours: Mapping[str, str], revisions: bool = False) -> Chart:
+    """The share of first digits that a linear probe reads from h_t by time step, before and after training; a panel for
+    each length. Columns: when, t, probe_accuracy."""
+    x = number("t", "time step t", axis={"format": "d", "tickMinStep": 1})
+    y = number("probe_accuracy", "first digits read", **ACCURACY)
+    kept = [{"filter": "datum.when === 'end'" if revisions else "datum.when !== 'halfway'"}]
+    dash = {"field": "when", "type": "nominal", "title": "training", "sort": ["end", "start"]}
+    lines = of_replicates(x, y, colour("model", colours), revisions=revisions, dash=dash)
+    return panels([*lines, *GUESS], data, "length", 4, LENGTH, transform=kept)
 
 
-def growth(table: pd.DataFrame, predicted: dict[str, float]) -> Figure:
-    """At the longest length, a sequence's gradient over its own at the last step, by the steps back from that one: a
-    panel for each model. Dotted the root mean square. `predicted`: by model, where there is a prediction, the growth of
-    the root mean square a step."""
-    longest = table[table["length"] == table["length"].max()]
-    longest = longest.assign(back=longest["t"].max() - longest["t"])
-    models = list(longest["model"].unique())
-    figure = Figure(figsize=(5 * len(models), 4), layout="constrained")
-    panels = figure.subplots(1, len(models), squeeze=False, sharey=True)[0]
-    for axes, model in zip(panels, models, strict=True):
-        cell = longest[longest["model"] == model]
-        _median_and_range(axes, cell, "back", "growth")
-        square = cell["gradient_cell"].fillna(cell["gradient"])
-        for when, colour in WHEN.items():
-            norms = square[cell["when"] == when].groupby([cell["replicate"], cell["back"]]).first().unstack("replicate")
-            axes.plot(norms.index, (norms / norms.iloc[0]).median(axis=1), ":", color=colour, label=f"{when}, r.m.s.")
-        if model in predicted:
-            back = range(longest["back"].max() + 1)
-            line = [predicted[model] ** k for k in back]
-            axes.plot(back, line, "--", color="black", linewidth=1, label="mean-field theory, r.m.s.")
-        axes.set_yscale("log")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        label = "gradient over that at the last step" if axes is panels[0] else ""
-        grid(axes, "time steps back from the last", label, f"{model}, length {longest['length'].iloc[0]}")
-    _legend(figure)
-    return figure
+def confusion(data: Chart, lengths: Sequence[int]) -> Chart:
+    """The share of each answer by first digit, a panel for each model. Columns: digit, answer, share."""
+    share = {"field": "share", "type": "quantitative", "title": "share of the answers"}
+    return panels(
+        [
+            {
+                "mark": "rect",
+                "encoding": {
+                    "x": {"field": "answer", "type": "ordinal", "title": "answer", "axis": {"labelAngle": 0}},
+                    "y": {"field": "digit", "type": "ordinal", "title": "first digit"},
+                    "color": {**share, "scale": {"scheme": "viridis", "domain": [0, 1]}},
+                    "tooltip": [
+                        *({"field": name, "type": "nominal"} for name in ("model", "digit", "answer")),
+                        {**share, "format": ".3f"},
+                    ],
+                },
+            }
+        ],
+        *(data, "model", 2),
+        order=[*MODELS],
+        **_by_length(lengths),
+        size={"height": 240},
+    )
 
 
-def saturation(table: pd.DataFrame) -> Figure:
-    """Shares of saturated tanh units, and of gates, by time step: before, half-way and after training."""
-    figure, cells = _cells(table, "saturated share", "linear")
-    lines = {"saturated_tanh": ("tanh", "-"), "saturated_gates": ("gates", ":")}
-    for axes, cell in cells:
-        for (when, colour), (name, (label, style)) in product(WHEN.items(), lines.items()):
-            found = cell[cell["when"] == when]
-            if found[name].notna().any():
-                replicates(axes, found, "t", name, colour, f"{when}, {label}", linestyle=style)
-    _legend(figure)
-    return figure
+def accuracy_by_digit(data: Chart, colours: Mapping[str, str]) -> Chart:
+    """Test accuracy by first digit, a panel for each length. Columns: digit, accuracy."""
+    x = number("digit", "first digit", axis={"format": "d", "tickMinStep": 1})
+    y = number("accuracy", "accuracy", **ACCURACY)
+    return panels([*of_replicates(x, y, colour("model", colours), revisions=False), *GUESS], data, "length", 4, LENGTH)
 
 
-def probe(table: pd.DataFrame, colours: dict[str, str]) -> Figure:
-    """The share of first digits that a linear probe reads from h_t, by time step: a panel for each length, before and
-    after training."""
-    lengths = sorted(table["length"].unique())
-    figure = Figure(figsize=(3 * len(lengths) + 1, 3.6), layout="constrained")
-    panels = figure.subplots(1, len(lengths), squeeze=False, sharey=True)[0]
-    for axes, length in zip(panels, lengths, strict=True):
-        for (model, colour), (when, style) in product(colours.items(), {"start": ":", "end": "-"}.items()):
-            found = table[(table["length"] == length) & (table["model"] == model) & (table["when"] == when)]
-            replicates(axes, found, "t", "probe_accuracy", colour, f"{model}, {when}", linestyle=style)
-        axes.axhline(CHANCE, color="grey", linewidth=0.8, linestyle="--", label="guessing")
-        axes.set_ylim(-0.02, 1.02)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        grid(axes, "time step t", "first digits read from $h_t$" if axes is panels[0] else "", f"length {length}")
-    _legend(figure)
-    return figure
+def ablation(data: Chart, revisions: bool = False) -> Chart:
+    """Each run's test accuracy as a dot and the median as a tick, a row for each variant and a panel for each length.
+    Columns: variant, test_accuracy."""
+    y = {"field": "variant", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 220}}
+    x = number("test_accuracy", "test accuracy", **ACCURACY)
+    apart = {"yOffset": {"field": "rev", "type": "nominal"}, "color": REVISION} if revisions else {}
+    said = [{"field": "variant", "type": "nominal"}]
+    runs = {
+        "mark": {"type": "point", "filled": True, "size": 40, "opacity": 0.5, "color": ORANGE},
+        "encoding": {"x": x, "y": y, **apart, "tooltip": [*said, number("test_accuracy", "this run")]},
+    }
+    median = {
+        "mark": {"type": "tick", "thickness": 2.5, "size": 14, "color": ORANGE},
+        "encoding": {"x": {**x, "aggregate": "median"}, "y": y, **apart},
+    }
+    median["encoding"]["tooltip"] = [*said, {**number("test_accuracy", "median run"), "aggregate": "median"}]
+    return panels([runs, median], data, "length", 2, LENGTH, size={"height": {"step": 22}})
 
 
-def confusion(table: pd.DataFrame, length: int, colours: dict[str, str]) -> Figure:
-    """At one length, the share of each answer by the first digit, a panel for each model, and the accuracy by the first
-    digit; means over the replicates."""
-    at_length = table[table["length"] == length]
-    models = list(at_length["model"].unique())
-    figure = Figure(figsize=(3.8 * (len(models) + 1), 3.8), layout="constrained")
-    *panels, right = figure.subplots(1, len(models) + 1, squeeze=False)[0]
-    for axes, model in zip(panels, models, strict=True):
-        cell = at_length[at_length["model"] == model]
-        counts = cell.pivot_table(index=["replicate", "digit"], columns="answer", values="sequences")
-        shares = counts.div(counts.sum(axis=1), axis=0)
-        image = axes.imshow(shares.groupby("digit").mean(), cmap="viridis", vmin=0, vmax=1)
-        axes.set(xlabel="answer", ylabel="first digit", title=f"{model}, length {length}")
-        axes.set_xticks(shares.columns)
-        axes.set_yticks(shares.columns)
-        correct = cell[cell["digit"] == cell["answer"]].set_index(["replicate", "digit"])["sequences"]
-        found = (correct / counts.sum(axis=1)).rename("accuracy").reset_index()
-        replicates(right, found, "digit", "accuracy", colours[model], model)
-    figure.colorbar(image, ax=panels, label="share of the answers")
-    right.axhline(CHANCE, color="grey", linewidth=0.8, linestyle=":", label="guessing")
-    right.set_ylim(-0.02, 1.02)
-    right.xaxis.set_major_locator(MaxNLocator(integer=True))
-    grid(right, "first digit", "accuracy", "By the first digit")
-    right.legend(fontsize=8)
-    return figure
+def ablation_curves(data: Chart, variants: Sequence[str]) -> Chart:
+    """Training accuracy by step, a panel for each variant. Columns: variant, length, step, accuracy."""
+    y = number("accuracy", "accuracy", **ACCURACY)
+    by_length = {"field": "length", "type": "nominal", "title": "length", "scale": {"range": [BLUE, ORANGE]}}
+    lines = of_replicates(STEP, y, by_length, revisions=False)
+    return panels(lines, data, "variant", 5, order=variants, size={"height": 120})
 
 
-# of Okabe and Ito (2008), which those who see red and green alike tell apart
-DISTINCT = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7")
-STYLES = ("-", "--", ":")
-
-
-def ablation(curves: dict[tuple[str, int], pd.DataFrame]) -> Figure:
-    """Accuracy by step of the VanillaRNN's variants, a panel for each length; curves keyed by (variant, length)."""
-    lengths = sorted({length for _, length in curves})
-    figure = Figure(figsize=(4.2 * len(lengths), 3.9), layout="constrained")
-    panels = figure.subplots(1, len(lengths), squeeze=False, sharey=True)[0]
-    for axes, length in zip(panels, lengths, strict=True):
-        variants = [variant for variant, at in curves if at == length]
-        for variant, (style, colour) in zip(variants, cycle(product(STYLES, DISTINCT)), strict=False):
-            label = variant.replace("_", " ")
-            replicates(axes, curves[variant, length], "step", "accuracy_mean", colour, label, linestyle=style)
-        axes.set_ylim(-0.02, 1.02)
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-        grid(axes, "training step", "accuracy" if axes is panels[0] else "", f"VanillaRNN, length {length}")
-    _legend(figure, columns=6)
-    return figure
+def study(data: Chart) -> Chart:
+    """How many runs solve each length, a row for each variant. Columns: variant, length, solved, replicates,
+    test_accuracy_mean."""
+    cell = {
+        "x": {
+            "field": "length",
+            "type": "ordinal",
+            "title": "palindrome length",
+            "axis": {"labelAngle": 0},
+            "sort": None,
+        },
+        "y": {"field": "variant", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 300}},
+    }
+    accuracy = number("test_accuracy_mean", "mean test accuracy")
+    shown = {**accuracy, "scale": {"scheme": "viridis", "domain": [0, 1]}}
+    said = [{"field": name, "type": "nominal"} for name in ("variant", "length", "solved", "replicates")]
+    light = {"condition": {"test": "datum.test_accuracy_mean > 0.6", "value": "black"}, "value": "white"}
+    layers = [
+        {"mark": "rect", "encoding": {**cell, "color": shown, "tooltip": [*said, accuracy]}},
+        {"mark": "text", "encoding": {**cell, "text": {"field": "words"}, "color": light}},
+    ]
+    words = {"calculate": "datum.solved + ' of ' + datum.replicates", "as": "words"}
+    return {"data": data, "transform": [words], "layer": layers, "height": {"step": 26}, "width": 480}

@@ -32,13 +32,19 @@ class Statement:
     says: str  # in prose, with [words if it holds|words if it does not]
     section: str  # of the report, where it is said
     outcome: Outcome
+    headline: str = ""  # in prose too, for the first lines of the report, where it has a place there
 
     def sentence(self, verdict: str) -> str:
         """What is said with this verdict."""
-        clause = CHOICE.sub(r"\2" if verdict == NOT_SUPPORTED else r"\1", self.says)
-        if verdict == UNDECIDED:
-            clause = f"it is undecided whether {clause}"
-        return f"{clause[0].upper()}{clause[1:]} ({self.outcome.evidence})."
+        return f"{_clause(self.says, verdict)} ({self.outcome.evidence})."
+
+
+def _clause(text: str, verdict: str) -> str:
+    """The words of this verdict; of an empty text none."""
+    clause = CHOICE.sub(r"\2" if verdict == NOT_SUPPORTED else r"\1", text)
+    if clause and verdict == UNDECIDED:
+        clause = f"it is undecided whether {clause}"
+    return clause[:1].upper() + clause[1:]
 
 
 class Claims:
@@ -49,7 +55,7 @@ class Claims:
         self.path, self.entries, self.values = path, read_yaml(path), values
 
     def each(self, key: str) -> dict[int, Any]:
-        """By claim what stands under this key, `published` or `lengths`."""
+        """By claim what stands under this key, such as `published`."""
         return {claim: entry[key] for claim, entry in self.entries.items() if key in entry}
 
     def state(self, claim: int | str, name: str, outcome: Outcome, **values: Any) -> Statement:
@@ -82,6 +88,7 @@ def table(statements: Iterable[Statement]) -> pd.DataFrame:
             **{key: getattr(one.outcome, key) for key in ("level", "power", "evidence", "p", "verdict")},
             "section": one.section,
             "sentence": one.sentence(one.outcome.verdict),
+            "headline": _clause(one.headline, one.outcome.verdict),
         }
         for one in statements
     ]

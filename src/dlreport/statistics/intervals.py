@@ -16,15 +16,6 @@ def exact(successes: int, trials: int, confidence: float) -> tuple[float, float]
     return float(interval.low), float(interval.high)
 
 
-def wilson(successes: int, trials: int, confidence: float) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (1927, JASA 22): shorter than the exact one, and near its confidence only
-    with many trials."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
 def of_median(values: Sequence[float], confidence: float) -> tuple[float, float]:
     """Interval of the replicates' median between two of the values (David and Nagaraja, 2003, Order Statistics, 7.1).
 
