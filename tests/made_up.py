@@ -169,9 +169,12 @@ def results(tasks: dict[tuple[str, int], tuple[float, int, float]] = AS_PUBLISHE
             [
                 {"claim": claim, "statement": "so", "test": "thus", "why": "as", "verdict": verdict, "evidence": "that"}
                 | {"corrected": verdict, "power": "sees all", "p": 0.01, "p_corrected": 0.02}
-                | {"level": 0.95, "section": "length 10", "sentence": f"It is so, {number}."}
-                for number, (claim, verdict) in enumerate(
-                    ((0, "supported"), (2, "not supported"), (2, "supported"), (None, "undecided"))
+                | {"level": 0.95, "section": "length 10", "sentence": f"It is so, {number}.", "headline": headline}
+                for number, (claim, verdict, headline) in enumerate(
+                    (
+                        *((0, "supported", ""), (2, "not supported", "")),
+                        *((2, "supported", "So it is"), (None, "undecided", "")),
+                    )
                 )
             ]
         ),
@@ -183,7 +186,7 @@ def results(tasks: dict[tuple[str, int], tuple[float, int, float]] = AS_PUBLISHE
             {"model": ["VanillaRNN", "VanillaRNN", "LSTM"], "hidden_dim": 64, "clip": ["off", "effective", "off"]}
             | {"initialisation": ["as_reported", "orthogonal", "as_reported"], "longest": [10, 50, 20]}
         ),
-        "study": {"solved_at": 0.98, "lengths": [10, 20, 50]},
+        "study": {"solved_at": 0.98, "lengths": [10, 20, 50], "hidden_dims": [64], "steps": 25000, "replicates": 3},
         "steps": {
             task: pd.DataFrame({"replicate": 0, "step": range(0, 50_000, 2000), "loss": 2.0, "accuracy": 0.25})
             for task in tasks

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from dlreport.io import read_yaml
-from dlreport.sequence.comparison import comparison_table
+from dlreport.sequence.comparison import MEASURES, comparison_table, runs_table
 from dlreport.sequence.models import MODELS
 from dlreport.statistics.intervals import exact
 
@@ -66,3 +66,17 @@ def test_published_figures_are_the_reports(repository):
         for length, value in lengths.items():
             assert (value * sequence["test_sequences"]).is_integer()
             assert sequence["log"][model][length][0]
+
+
+def test_the_table_of_runs_has_each_accuracy_under_its_measure_beside_the_published_one():
+    table = runs_table({("LSTM", 5): found(1.0, 0.9), ("VanillaRNN", 5): found(0.3)}, PUBLISHED)
+    training, test = MEASURES
+    rows = table.astype(object).where(table.notna(), None).round(6).values.tolist()
+    assert rows == [
+        ["LSTM", 5, 0, training, 0.9, 0.99],
+        ["LSTM", 5, 1, training, 0.8, 0.99],
+        ["LSTM", 5, 0, test, 1.0, 0.5],
+        ["LSTM", 5, 1, test, 0.9, 0.5],
+        ["VanillaRNN", 5, 0, training, pytest.approx(0.2), None],
+        ["VanillaRNN", 5, 0, test, 0.3, None],
+    ]

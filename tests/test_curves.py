@@ -11,10 +11,10 @@ from dlreport.sequence.curves import (
     distance_from_one,
     excess_spread,
     late_gain,
-    long_table,
-    over_replicates,
     steps_to_reach,
+    thinned,
     window_spread,
+    with_growth,
 )
 
 
@@ -22,21 +22,6 @@ def curve(*replicates: list[float]) -> pd.DataFrame:
     """Windows of ten steps with these mean accuracies, and losses ten times as large."""
     runs = [(np.array(values), 10 * np.array(values)) for values in replicates]
     return made_up.curve(10 * np.arange(len(replicates[0])) + 9, *runs, extremes=0.1)
-
-
-def test_over_replicates_takes_the_mean_and_the_extremes_of_the_replicates():
-    joined = over_replicates(curve([0.2, 0.4], [0.4, 0.8]))
-    assert joined["step"].tolist() == [9, 19]
-    assert joined["accuracy_mean"].tolist() == pytest.approx([0.3, 0.6])
-    assert joined["accuracy_low"].tolist() == pytest.approx([0.2, 0.4])
-    assert joined["accuracy_high"].tolist() == pytest.approx([0.4, 0.8])
-
-
-def test_over_a_single_replicate_the_extremes_are_those_of_its_steps():
-    joined = over_replicates(curve([0.2, 0.4]))
-    assert joined["loss_mean"].tolist() == pytest.approx([2, 4])
-    assert joined["loss_low"].tolist() == pytest.approx([1.9, 3.9])
-    assert joined["loss_high"].tolist() == pytest.approx([2.1, 4.1])
 
 
 def test_steps_to_reach():
@@ -75,11 +60,17 @@ def test_late_gain():
     assert late_gain(curve([0.5]), 0) == [0]
 
 
-def test_the_long_table_is_of_accuracy_by_model_and_length():
-    table = long_table({("LSTM", 5): curve([0.2, 0.4], [0.4, 0.8]), ("VanillaRNN", 10): curve([0.1], [0.3])})
-    assert table.round(6).values.tolist() == [
-        ["LSTM", 5, 9, 0.3, 0.2, 0.4],
-        ["LSTM", 5, 19, 0.6, 0.4, 0.8],
-        ["VanillaRNN", 10, 9, 0.2, 0.1, 0.3],
-    ]
-    assert list(table.columns) == ["model", "length", "step", "mean", "low", "high"]
+def test_a_thinned_curve_has_means_of_neighbouring_windows_of_each_replicate():
+    table = thinned(curve([0.1, 0.3, 0.5], [0.4, 0.8, 0.6]), points=2)
+    assert list(table.columns) == ["replicate", "step", "accuracy", "loss"]
+    assert table.round(6).values.tolist() == [[0, 19, 0.2, 2], [0, 29, 0.5, 5], [1, 19, 0.6, 6], [1, 29, 0.6, 6]]
+    assert thinned(curve([0.1, 0.3, 0.5]), points=3)["accuracy"].tolist() == pytest.approx([0.1, 0.3, 0.5])
+
+
+def test_growth_is_by_the_memory_and_over_the_last_step_of_the_same_run():
+    run = {"model": "LSTM", "length": 4, "replicate": 0, "when": "end", "t": [1, 2, 3]}
+    lstm = pd.DataFrame({**run, "gradient": [9.0, 9.0, 9.0], "gradient_cell": [1.0, 2.0, 4.0]})
+    vanilla = pd.DataFrame({**run, "model": "VanillaRNN", "gradient": [8.0, 4.0, 2.0], "gradient_cell": np.nan})
+    table = with_growth(pd.concat([lstm, vanilla, vanilla.assign(replicate=1, gradient=[1.0, 1.0, 5.0])]))
+    assert table["back"].tolist() == [2, 1, 0] * 3
+    assert table["growth_rms"].tolist() == pytest.approx([0.25, 0.5, 1, 4, 2, 1, 0.2, 0.2, 1])

@@ -1,17 +1,23 @@
 """The report and its findings follow the numbers. Results are made up here; the real ones are in test_pipeline.py."""
 
+import inspect
 import re
 from collections import Counter
+from math import inf
+from textwrap import dedent
 
 import pytest
 from jinja2 import UndefinedError
 
 import evidence
 import made_up
-from dlreport.report import context
-from dlreport.report.context import build
+from dlreport.gan.claims import FILE as GAN_CLAIMS
+from dlreport.report import context, render
+from dlreport.report.context import MARKS, build
 from dlreport.report.render import markdown
-from dlreport.statistics.claims import OURS, VERDICTS, table
+from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
+from dlreport.sequence.models import model_class
+from dlreport.statistics.claims import OURS, VERDICTS, Claims, table
 from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED
 
 
@@ -21,7 +27,14 @@ def report(params) -> str:
 
 
 def section(report: str, heading: str) -> str:
-    return report.split(f"### {heading}\n")[1].split("\n### ")[0]
+    """From a heading of any level to the next of the same or a higher one."""
+    found = re.search(rf"^(##+) {re.escape(heading)}\n(.*?)(?=^##+ |\Z)", report, flags=re.MULTILINE | re.DOTALL)
+    return found[2]
+
+
+def folded(report: str, summary: str) -> str:
+    """What one sees when one unfolds this."""
+    return report.split(f"<summary>{summary}")[1].split("</details>")[0]
 
 
 @pytest.mark.parametrize(
@@ -41,21 +54,47 @@ def test_every_place_follows_the_verdict(params, how, verdict):
     report, findings = markdown(context), markdown(context, "findings.md.j2")
     for one in statements:
         found = one.outcome.verdict
-        assert f"| {one.statement} | {one.test} ({one.why}) | {one.outcome.evidence} | **{found}**" in report
+        row = f"| {one.statement} | {one.test} ({one.why}) | {one.outcome.evidence} | {marked(found)}"
+        assert f"{row} {found}</span>" in report.replace(f"{MARKS[found]}</span>", MARKS[found])
         for possible in VERDICTS:
             sentence = one.sentence(possible)
-            assert report.count(f"- {sentence}\n") == (possible == found), sentence
-            told = one.claim != OURS and possible == found != SUPPORTED
-            assert findings.count(f"- {sentence}\n") == told, sentence
+            assert report.count(f" {sentence}\n") == (possible == found), sentence
+        assert f"- {marked(found)}</span> {one.sentence(found)}\n" in report
         # A contradiction could hide in other words around the sentence: no other verdict's clause is anywhere.
         for other in {SUPPORTED, NOT_SUPPORTED} - {found}:
             clause = one.sentence(other).rsplit(" (", 1)[0]
             assert clause not in report
-    rows = [line for line in findings.splitlines() if re.match(r"\| (\d: |the published numbers)", line)]
-    for number, row in enumerate(rows):
-        of_claim = Counter(one.outcome.verdict for one in statements if one.claim == number)
-        assert row.endswith(" | ".join(str(of_claim[each]) for each in VERDICTS) + " |")
-    assert len(rows) == 10
+    headlines = [words for words in table(statements)["headline"] if words]
+    assert len(headlines) == 3
+    for words in headlines:
+        assert f"{words}." in report.split("</div>")[0]
+        assert f"- {words}.\n" in findings
+        assert words.startswith("It is undecided whether ") == (verdict == UNDECIDED)
+    titles = Claims(SEQUENCE_CLAIMS).each("title") | Claims(GAN_CLAIMS).each("title")
+    assert sorted(titles) == [*range(10)]
+    for number, title in titles.items():
+        counts = Counter(one.outcome.verdict for one in statements if one.claim == number)
+        assert f"| {title} | {' | '.join(str(counts[each]) for each in VERDICTS)} |" in findings
+        told = ", ".join(f"{counts[each]} {each}" for each in VERDICTS)
+        assert f"<summary>{title}: {told}</summary>" in report
+        (strip,) = [line for line in report.splitlines() if line.startswith(f"| [{title}](#claim-{number}) |")]
+        for each in VERDICTS:
+            assert (f"{MARKS[each]} {counts[each]} {each}</span>" in strip) == (counts[each] > 0)
+
+
+def marked(verdict: str) -> str:
+    return f'<span class="{verdict.replace(" ", "-")}">{MARKS[verdict]}'
+
+
+def test_what_is_not_supported_is_never_folded_away(params):
+    results = made_up.results()
+    text = section(made_up.report(params, results), "Length 10")
+    seen = text.split("<details>")[0]
+    sentences = results["claims"].set_index("sentence")
+    for sentence, row in sentences.iterrows():
+        assert (sentence in seen) == (row["verdict"] == NOT_SUPPORTED or row["headline"] != ""), sentence
+        assert text.count(sentence) == 1
+    assert "2 more of 4 statements: 2 supported, 1 not supported, 1 undecided" in text
 
 
 def test_no_template_judges_a_number(repository):
@@ -72,11 +111,11 @@ def test_no_template_judges_a_number(repository):
 
 def test_the_claims_are_listed_with_their_verdicts(report):
     claims = report.split("## The claims, checked")[1].split("\n## ")[0]
-    assert "2 statements are supported, 1 are not, and 0 are undecided." in claims
-    assert "### The published numbers" in claims
-    assert "with 100,000 steps it can still converge to 1" in section(report, "Claim 2")
-    assert section(report, "Claim 2").count("| so | thus (as) | that |") == 2
-    assert section(report, "Findings of our own").count("| so | thus (as) | that | **undecided** |") == 1
+    assert "in 3 statements: 2 supported, 1 not supported, 0 undecided." in report
+    of_claim = folded(claims, "Length 10: the LSTM quickly, the VanillaRNN slowly: 1 supported, 1 not supported")
+    assert "with 100,000 steps it can still converge to 1" in of_claim
+    assert of_claim.count("| so | thus (as) | that |") == 2
+    assert folded(claims, "Findings of our own").count("| so | thus (as) | that |") == 1
 
 
 def test_a_length_has_its_course_in_numbers(report):
@@ -93,28 +132,44 @@ def test_each_model_says_its_equations(report):
     assert "$h_0 = c_0 = 0$" in models
 
 
+def test_the_code_beside_the_equations_is_the_sources(report):
+    code = re.findall(r"```python\n(.*?)\n```", report, flags=re.DOTALL)
+    for model in ("VanillaRNN", "LSTM"):
+        source = dedent(inspect.getsource(model_class(model).step)).rstrip()
+        assert source in code
+    (losses,) = [text for text in code if "def discriminator_loss" in text]
+    assert "return nn.functional.softplus(-fake).mean()" in losses
+    assert '"""' not in losses
+
+
 def test_what_is_ours_is_in_numbers(report):
-    longer = section(report, "With more steps")
-    assert "| Run | Mean accuracy from step 80,000 on | Test accuracy |" in longer
-    assert "| 1 | 0.9900 | 0.9900 |\n| 2 | 0.8000 | 0.9950 |" in longer
+    assert "Their test accuracies are 0.990, 0.995." in section(report, "With more steps")
     helps = section(report, "What would help the VanillaRNN")
-    assert "| adam | 128 | 2.36 | 2.43 | 1.000 (1, 1) | 1.000 (1, 1) |" in helps
-    gradients = section(report, "Gradients back through time")
-    assert "| VanillaRNN | 20 | end | 1e-06 (1e-07 to 1e-05) | 99.0% | 97.0% | 80% | 0.050 | 60% | - |" in gradients
+    assert "| adam | optimizer Adam | 128 | 2.36 | 2.43 | 1 of 1 | 1 of 1 | 1 of 1 | 1 of 1 |" in helps
+    assert "| as reported | nothing | 128 | 2.36 | 2.43 | 0 of 1 | 0 of 1 | 0 of 1 | 1 of 1 |" in helps
+    gradients = section(report, "Why: the gradient through time")
+    row = "1.0·10⁻⁶ (1.0·10⁻⁷ to 1.0·10⁻⁵) | 99.0% | 97.0% | 80% | 0.050 | 60% | - |"
+    assert f"| VanillaRNN | 20 | end | {row}" in gradients
     assert "| LSTM | 20 | end | 0.4 (0.3 to 0.5) | 98.0% | 97.0% | 80% | 0.050 | 60% | 40% |" in gradients
-    assert "which is 5.59, and its norm by 2.36." in gradients
-    assert "that makes 5.31e+06." in gradients
+    assert "$\\chi$ is 5.59, so the norm grows by 2.36 a step, and by 5.3·10⁶ from" in gradients
     assert "| 20 | 1.000 | 0.200 | 0.300 | 0.900 | 0.500 |" in gradients
     memory = section(report, "What the VanillaRNN remembers")
     assert "| VanillaRNN | 10 | 0.900 | 0.180 | 0.100 | 0.067 | 0.906 |" in memory
-    assert "| LSTM | 10 | 0.91 | 0.91 | 0.91 | 0.91 | 0.91 | 0.91 | 0.90 | 0.90 | 0.90 | 0.90 |" in memory
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(10500.0, "10,500"), (0.0123456, "0.0123"), (1.0, "1"), (3.21e-5, "3.2·10⁻⁵"), (2e6, "2.0·10⁶"), (inf, "∞")],
+)
+def test_a_number_is_told_as_people_write_it(value, told):
+    assert render._significant(value) == told
 
 
 def test_a_prediction_is_shown_of_the_published_initialisation_alone(params, report):
     settings = params.sequence.model_copy(update={"initialisation": "critical"})
     other = made_up.report(params.model_copy(update={"sequence": settings}), made_up.results())
-    assert "mean-field theory (Poole" in section(report, "Gradients back through time")
-    assert "mean-field theory" not in section(other, "Gradients back through time")
+    assert "Mean-field theory predicts" in section(report, "Why: the gradient through time")
+    assert "Mean-field theory" not in section(other, "Why: the gradient through time")
 
 
 def test_the_published_log_is_beside_ours(report):
@@ -130,9 +185,9 @@ def test_settings_that_are_not_the_published_ones_are_told(params):
     other = params.model_copy(update={"sequence": params.sequence.model_copy(update=changed), "precision": "bf16"})
     report = made_up.report(other, made_up.results())
     assert "steps of Adam with learning rate" in report
-    assert "the recurrent weights' initialisation is `orthogonal`" in report
+    assert "The recurrent weights start as `orthogonal`, not as the published ones did." in report
     assert "is drawn from $N(0, 1)$" not in report
-    assert "matrix products in bf16" in report
+    assert "| Matrix products | fp32 | bf16 | Faster |" in report
 
 
 def test_the_longest_lengths_of_the_study_are_told(report):
@@ -145,8 +200,8 @@ def test_a_length_without_published_figures(params):
     settings = params.sequence.model_copy(update={"lengths": [7]})
     tasks = {(model, 7): (1.0, 100, 0.0) for model in ("VanillaRNN", "LSTM")}
     report = made_up.report(params.model_copy(update={"sequence": settings}), made_up.results(tasks))
-    assert "| 7 | LSTM | 1.0000 | - | 1.0000 (0.9996 to 1.0000) | 1.0000 | - | 100% |" in report
-    assert "*The published report says*" not in section(report, "Length 7")
+    assert "| 7 | LSTM | 1.0000 | - | 1.0000 (0.9996 to 1.0000) | - | 1.0000 | 1 of 1 |" in report
+    assert "*The report says*" not in section(report, "Length 7")
 
 
 @pytest.mark.parametrize("mode", ["as_reported", "effective", "off"])
@@ -154,32 +209,18 @@ def test_the_clipping_that_was_set_is_explained(params, mode):
     clip = params.sequence.clip.model_copy(update={"mode": mode})
     settings = params.sequence.model_copy(update={"clip": clip})
     report = made_up.report(params.model_copy(update={"sequence": settings}), made_up.results())
-    assert f"is set to `{mode}`" in report
-    assert ("no number ever changes" in report) == (mode == "as_reported")
+    told = {"as_reported": "as published, where it has no effect", "effective": "is at most 10.0.", "off": "none."}
+    for each, words in told.items():
+        assert (f"**Clipping**: {words}" in report or f"gradients {words}" in report) == (each == mode)
 
 
 ERRATA = [
-    [
-        "The clipping has no effect.",
-        "is there to try to handle exploding gradients",
-        "the published numbers are those of unclipped training",
-        "`sequence.clip.mode: effective`",
-    ],
-    [r"A sigmoid in the LSTM's formula for $g$ where the code has $\tanh$."],
-    [
-        'The comparison table\'s header says "40000-5000"',
-        "; 40,000 to 50,000 is meant",
-        "leaves out the very last step",
-    ],
-    ["250 epochs in the code and the text, 500 in the caption of the last picture.", "Here: 250."],
-    ["The grids are drawn before their epoch's training.", "0, 19, 39, 59, …", "after 19 epochs of training, not 20,"],
-    ["The interpolation picture comes from an earlier experiment"],
-    [
-        "One run of each model and length, no seed fixed, and a test on 128 samples",
-        "0.044",
-        "on 10,240,",
-        "in 1 run or more",
-    ],
+    [r"The formula for $g$ has a sigmoid, the code a $\tanh$."],
+    ['"40000-5000"', "It means 40,000 to 50,000.", "leaves out the very last step"],
+    ["250 epochs, the caption of the last picture 500.", "Here there are 250."],
+    ["The grids are drawn before their epoch's training.", "0, 19, 39, 59, and so on", "shows the untrained generator"],
+    ["The interpolation comes from an earlier experiment"],
+    ["trained once, with no fixed seed, and tested on 128 sequences.", "0.044"],
     ["has the bias $b_c$, the code $b_g$"],
     ['"Halfway through training" captions two pictures', "epoch 40 and of epoch 100", "Half of 250 epochs"],
     ["The game is not zero-sum, though the text says so.", "the non-saturating loss"],
@@ -188,6 +229,11 @@ ERRATA = [
 
 def test_every_erratum_is_stated(report):
     errata = report.split("## Errata")[1].split("\n## ")[0]
+    for part in (
+        *("**The clipping has no effect.**", "to try to handle exploding gradients", "training without clipping"),
+        "-S sequence.clip.mode=effective",
+    ):
+        assert part in errata
     stated = re.findall(r"^(\d+)\. (.+)$", errata, flags=re.MULTILINE)
     assert [number for number, _ in stated] == [str(number + 1) for number in range(len(ERRATA))]
     for (_, words), parts in zip(stated, ERRATA, strict=True):
@@ -196,32 +242,34 @@ def test_every_erratum_is_stated(report):
 
 
 def test_every_parameter_is_in_the_settings(report, params):
-    table = report.split("## Settings")[1]
+    table = folded(report, "All settings")
     for section_name in ("sequence", "longer", "gradients", "ablation", "gan"):
         for key in getattr(params, section_name).model_dump():
             assert f"`{section_name}.{key}" in table
 
 
 def test_no_gaps_are_left(report):
-    assert not re.search(r"\S  +\S| $| [,;.]|\n\n\n|None|nan|\{\{|\{%", report, flags=re.MULTILINE)
+    prose = re.sub("```.*?```", "", report, flags=re.DOTALL)
+    assert not re.search(r"\S  +\S| $| [,;.]|None|nan|\{\{|\{%", prose, flags=re.MULTILINE)
+    assert "\n\n\n" not in report
 
 
 def test_a_missing_number_is_an_error(params):
     context = build(params, made_up.results())
-    del context["guess_accuracy"]
-    with pytest.raises(UndefinedError, match="guess_accuracy"):
+    del context["runs_of_each"]
+    with pytest.raises(UndefinedError, match="runs_of_each"):
         markdown(context)
 
 
 @pytest.mark.parametrize(
     ("commit", "told"),
-    [("'0a1b2c3'", "Commit `0a1b2c3` fixed all statements"), ("", "They are not frozen yet: these are exploratory.")],
+    [("'0a1b2c3'", "Commit `0a1b2c3` of 2026-01-02 fixed"), ("", "Statements and tests are not frozen yet.")],
 )
 def test_the_report_says_by_which_commit_the_tests_were_fixed_or_that_they_were_not(
     params, monkeypatch, tmp_path, commit, told
 ):
     frozen = tmp_path / "frozen.yaml"
-    frozen.write_text(f"commit: {commit}\n")
+    frozen.write_text(f"commit: {commit}\ndate: '2026-01-02'\n")
     monkeypatch.setattr(context, "FROZEN", frozen)
     report = made_up.report(params, made_up.results())
     assert told in report
@@ -231,10 +279,10 @@ def test_the_report_says_by_which_commit_the_tests_were_fixed_or_that_they_were_
 def test_a_verdict_that_the_correction_takes_is_printed_beside_it(params):
     results = made_up.results()
     results["claims"].loc[1, "corrected"] = UNDECIDED
-    row = next(line for line in made_up.report(params, results).splitlines() if "**not supported**" in line)
-    assert row.endswith("| **not supported**, corrected: undecided | sees all |")
-    findings = markdown(build(params, results), "findings.md.j2")
-    assert "After Holm's correction for the number of statements in a claim, 1 of the decided ones" in findings
+    report = made_up.report(params, results)
+    row = next(line for line in report.splitlines() if "✗ not supported</span>" in line)
+    assert row.endswith("✗ not supported</span>; corrected: undecided | sees all |")
+    assert "It leaves 1 decided statement undecided." in report
 
 
 def test_the_published_logs_stand_beside_the_same_steps(params):
@@ -242,6 +290,4 @@ def test_the_published_logs_stand_beside_the_same_steps(params):
     steps = found["steps"]["LSTM", 20]
     assert 8000 in steps["step"].tolist()
     steps.loc[steps["step"] == 8000, ["loss", "accuracy"]] = 1.25, 0.515625
-    text = section(markdown(build(params, found)), "Length 20")
-    assert "1.67 (0.41) | 1.25 (0.52)" in text
-    assert "window with that step" not in text
+    assert "1.67 (0.41) | 1.25 (0.52)" in section(markdown(build(params, found)), "Length 20")

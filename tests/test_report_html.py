@@ -1,8 +1,11 @@
 """The report as a page, of made-up results: what is inside it, and the generator that it draws with."""
 
 import base64
+import json
 import re
+from collections import Counter
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +14,12 @@ import torch
 import made_up
 from dlreport.gan.explorer import encode, fold
 from dlreport.gan.networks import Generator
+from dlreport.report.context import FIGURES
 from dlreport.report.render import EXPLORER, page
 from helpers import seeded
 
 GENERATOR = {"widths": [1, 2], "slope": 0.2, "weights": "AAA="}
+GRIDS = {0: b"before", 20: b"later"}
 
 
 @pytest.fixture
@@ -22,16 +27,27 @@ def report(params) -> str:
     return made_up.report(params, made_up.results())
 
 
-def test_the_page_has_formulas_and_pictures_inside(report):
+def html_of(report: str, picture=lambda _: b"") -> str:
+    return page(report, picture, {"growth": {"mark": "line"}}, GENERATOR, GRIDS)
+
+
+def test_the_page_has_formulas_pictures_and_charts_inside(report):
     pictures = []
-    html = page(report, lambda source: pictures.append(source) or b"picture", GENERATOR)
-    assert pictures == re.findall(r"!\[.+?\]\((.+?)\)", report)
+    html = html_of(report, lambda source: pictures.append(source) or b"picture")
+    sources = re.findall(r"!\[.+?\]\((.+?)\)", report)
+    assert pictures == [source for source in sources if source.endswith(".png")]
     assert html.count('src="data:image/png;base64,cGljdHVyZQ=="') == len(pictures)
+    charts = [source for source in sources if source.endswith(".svg")]
+    assert re.findall('data-chart="(.+?)"', html) == [Path(source).stem for source in charts]
     assert html.count("<math") == report.count("$$") // 2 + len(re.findall(r"(?<!\$)\$[^$]+\$(?!\$)", report))
     assert "$" not in re.sub("<script.*?</script>", "", html, flags=re.DOTALL)
-    assert "<title>Palindromes by VanillaRNN and LSTM, and a GAN on MNIST: the 2023 report, reproduced</title>" in html
+    assert "<title>Palindromes by VanillaRNN and LSTM, and a GAN on MNIST: a 2023 report, reproduced</title>" in html
     assert "&lt;table" not in html
     assert "<td>VanillaRNN</td>" in html
+    (data,) = re.findall('<script type="application/json" id="charts">(.*?)</script>', html)
+    given = json.loads(data)
+    assert given["charts"] == {"growth": {"mark": "line"}}
+    assert given["grids"] == {"0": "data:image/png;base64,YmVmb3Jl", "20": "data:image/png;base64,bGF0ZXI="}
 
 
 class Elements(HTMLParser):
@@ -50,23 +66,33 @@ class Elements(HTMLParser):
 
 
 def test_the_contents_lead_to_every_heading(report):
-    elements = Elements(page(report, lambda _: b"", GENERATOR))
+    elements = Elements(html_of(report))
     anchors = [anchor for level in ("h2", "h3") for anchor in elements.attribute(level, "id")]
-    assert len(anchors) == len(set(anchors)) == len(re.findall("^##", report, flags=re.MULTILINE))
-    assert sorted(elements.attribute("a", "href")) == sorted(["#text", *(f"#{anchor}" for anchor in anchors)])
+    assert len(anchors) == len(set(anchors)) == len(re.findall("^###? ", report, flags=re.MULTILINE))
+    links = [link for link in elements.attribute("a", "href") if link.startswith("#")]
+    assert sorted(links[1 : len(anchors) + 1]) == sorted(f"#{anchor}" for anchor in anchors)
+    targets = {value for _, attributes in elements.found for name, value in attributes.items() if name == "id"}
+    assert {link[1:] for link in links} <= targets  # no link of the text leads nowhere
 
 
 def test_every_picture_says_what_it_shows(report):
     alts = re.findall(r"!\[(.*?)\]", report)
     assert all(len(alt.split()) >= 5 for alt in alts), alts
     assert len(alts) == len(set(alts))
-    found = Elements(page(report, lambda _: b"", GENERATOR)).attribute("img", "alt")
-    assert found == [*alts, ""]  # the viewer's, which JavaScript fills
+    elements = Elements(html_of(report))
+    charts = [attributes["aria-label"] for _, attributes in elements.found if "data-chart" in attributes]
+    assert Counter([*charts, *elements.attribute("img", "alt")]) == Counter([*alts, ""])  # one that JavaScript fills
+
+
+def test_figures_are_numbered_in_their_order_and_say_what_to_see(report):
+    captions = re.findall(r"^\*\*Figure (\d+)\.\*\* (.+)$", report, flags=re.MULTILINE)
+    assert [int(number) for number, _ in captions] == [*range(1, len(FIGURES) + 1)]
+    assert all(len(words.split()) > 7 for _, words in captions), captions
 
 
 def test_the_explorer_is_in_the_page_with_its_generator(report):
     assert report.count(EXPLORER) == 1
-    html = page(report, lambda _: b"", GENERATOR)
+    html = html_of(report)
     assert "explorer --" not in html
     assert html.count('<form id="explorer"') == html.count('{"slope": 0.2, "weights": "AAA="') == 1
 
