@@ -7,7 +7,7 @@ RAY_READY := $(VENV)/.ray-ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # DVC asks for it, also where a user has no name, as by docker run -u
 export LOGNAME ?= nobody
-# Where the environment is and of what Python: after a move or an upgrade not what set-up noted
+# Where the environment is, and its Python: after a move or an upgrade this differs from what set-up noted
 WHERE := $(shell $(VENV)/bin/python -c 'import sys; print(sys.prefix, sys.version.split()[0])' 2>/dev/null)
 ifneq ($(WHERE),$(shell cat $(READY) 2>/dev/null))
 .PHONY: $(READY)
@@ -20,7 +20,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 $(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(None if sys.version_info >= (3, 11, 4) else f"error: Python 3.11.4 or newer is needed, $(PYTHON) is {v}; name another by PYTHON=")'
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(None if sys.version_info >= (3, 11, 4) else f"error: Python 3.11.4 or newer is needed, $(PYTHON) is {v}; name another one, as in make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(CLEAR) $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -32,16 +32,16 @@ $(RAY_READY): $(READY) requirements-ray.txt
 
 setup: $(READY)  ## make the virtual environment .venv with the pinned versions
 
-repro: $(READY)  ## reproduce the whole report: runs what is out of date; with JOBS=2 two stages at once
+repro: $(READY)  ## reproduce the whole report: run what is out of date; with JOBS=2 two stages at a time
 	$(if $(JOBS),python tools/repro.py --jobs '$(JOBS)',@python stages/sources.py && dvc repro)
 
 readme: $(READY)  ## put the findings of the report into README.md
 	python tools/readme.py
 
-frontier: $(READY)  ## the study of how long each model remembers, apart from the report
+frontier: $(READY)  ## run a study apart from the report: how long a palindrome can each model remember?
 	dvc repro studies/frontier/dvc.yaml
 
-test: $(READY)  ## run the tests, but for the slow ones
+test: $(READY)  ## run the tests, except the slow ones
 	pytest
 
 test-slow: $(RAY_READY)  ## run the slow tests: kills at random, experiments, remotes, a browser, a cluster (installs Ray)
@@ -50,18 +50,18 @@ test-slow: $(RAY_READY)  ## run the slow tests: kills at random, experiments, re
 smoke: $(READY)  ## run the whole pipeline at tiny size in .smoke, touching nothing else
 	python tests/scratch.py .smoke
 
-torture: $(READY)  ## kill a small pipeline at random N times (20), and see that it ends in the same bytes
+torture: $(READY)  ## kill a small pipeline at random 20 times (or N=50), and check that it ends in the same bytes
 	python tests/torture.py .torture $(if $(N),--kills '$(N)')
 
-bench: $(READY)  ## time training side by side with other forms of it (about 15 minutes, on an idle machine)
+bench: $(READY)  ## time training beside other ways to do it (about 15 minutes, on an idle machine)
 	python benchmarks/run.py
 	python benchmarks/growth.py
 
-lint: $(READY)  ## check style, format, and the floors of the library
+lint: $(READY)  ## check style, format, and which part of the library imports which
 	ruff check .
 	ruff format --check .
 	lint-imports --no-cache
 
-clean:  ## remove the environment, scratch files, checkpoints and the study's finished runs; what DVC made stays
+clean:  ## remove the environment, scratch files, checkpoints and the study's finished runs; keep what DVC made
 	rm -rf $(VENV) .smoke .torture .gpu_pipeline .checkpoints dvc_plots .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -o -name '*.egg-info' | grep -v '^./.git/' | xargs rm -rf

@@ -62,7 +62,7 @@ class Sources:
             files[REGISTRY] += repr([MODELS[model] for model in sorted(models)])
         packages = {name.partition(".")[0] for name in names} - self.modules.keys() - sys.stdlib_module_names - OPTIONAL
         if missing := [package for package in packages if not self.pins.get(package)]:
-            raise UserError(f"requirements.txt: {min(missing)} is imported, but no version of it is there")
+            raise UserError(f"requirements.txt: no version of {min(missing)}, which is imported; add one")
         lines = [f"{path} {hashlib.sha256(files[path].encode()).hexdigest()[:16]}" for path in sorted(files)]
         return "".join(f"{line}\n" for line in [*lines, *sorted(set().union(*map(self.pins.get, packages)))])
 

@@ -46,7 +46,7 @@ def test_a_model_without_a_number_of_runs_is_one_line(project):
     set_params(project, {"sequence.replicates.LSTM": REMOVED})
     result = check(project)
     assert result.returncode == 1
-    line = "error: params.yaml: sequence.replicates: says nothing of LSTM; give it a number of runs\n"
+    line = "error: params.yaml: sequence.replicates: no number of runs for LSTM; add one\n"
     assert result.stderr == line
     assert not (project / "sources").exists()
 

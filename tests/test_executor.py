@@ -196,7 +196,7 @@ def test_without_ray_a_cluster_is_one_line(monkeypatch):
 @pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_one_line(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    with pytest.raises(UserError, match=r"^Ray at 127.0.0.1:1 does not answer as it should: .*refused$"):
+    with pytest.raises(UserError, match=r"^Ray at 127.0.0.1:1 does not answer; start it, or unset .*refused$"):
         results(process_of, [0.0], 1)
 
 

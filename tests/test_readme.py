@@ -1,4 +1,4 @@
-"""The README: its findings are the report's, and the files that it names are there."""
+"""The README and docs/: the README's findings are the report's, and the files that a page names are there."""
 
 import re
 
@@ -6,6 +6,9 @@ import pytest
 
 from dlreport.errors import UserError
 from readme import spliced
+from scratch import ROOT
+
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 
 
 def test_its_findings_are_those_of_the_committed_report(repository):
@@ -21,9 +24,15 @@ def test_other_findings_take_their_place():
         spliced("no such comment", "new\n")
 
 
-def test_the_files_that_it_names_are_there(repository):
-    readme = (repository / "README.md").read_text()
-    named = set(re.findall(r"\]\(([^)#:]+)\)|`((?:src|stages|studies|tools|tests|docs)/[\w./]+)`", readme))
-    paths = {a or b for a, b in named}
-    assert len(paths) > 10
-    assert [path for path in sorted(paths) if not (repository / path).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_files_that_a_page_names_are_there(page):
+    """A link starts from the page's folder, a path in a sentence from the root."""
+    text = page.read_text()
+    linked = {page.parent / path for path in re.findall(r"\]\((?!https?:)([^)#]+)[)#]", text)}
+    named = {ROOT / path for path in re.findall(r"`((?:src|stages|studies|tools|tests|docs)/[\w./]+)`", text)}
+    assert [str(path) for path in sorted(linked | named) if not path.exists()] == []
+
+
+def test_the_readme_leads_to_every_page():
+    linked = set(re.findall(r"\]\(docs/(\w+\.md)[)#]", PAGES[0].read_text()))
+    assert linked == {page.name for page in PAGES[1:]}

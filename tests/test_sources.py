@@ -144,7 +144,7 @@ def test_c_that_means_another_thing_is_told_apart(tree, one, other):
         ),
         ("def", "src/dlreport/progress.py: not valid Python: "),
         ("'\0'", "src/dlreport/progress.py: not valid Python: "),
-        ("import nobody_has_this.inside as short", "requirements.txt: nobody_has_this is imported, but no version"),
+        ("import nobody_has_this.inside as short", "requirements.txt: no version of nobody_has_this, which"),
     ],
 )
 def test_what_cannot_be_followed_is_refused_in_a_line(tree, line, message):
@@ -247,7 +247,7 @@ def test_a_package_changes_the_stages_that_import_it(tree):
     assert changed(before) >= training
 
     requirements.write_text(re.sub("(?m)^torch==", "torch>=", pinned))
-    with pytest.raises(UserError, match=r"requirements.txt: torch is imported, but no version of it is there"):
+    with pytest.raises(UserError, match=r"requirements.txt: no version of torch, which is imported; add one"):
         sources.derive()
 
 

@@ -154,7 +154,7 @@ def test_a_trend_has_the_p_value_of_all_orders():
 def test_a_published_value_is_judged_by_its_rank(runs, published, verdict):
     outcome = one_of_ours(np.linspace(0, 1, runs).tolist(), published, 0.95)
     assert outcome.verdict == verdict
-    assert outcome.power == "could say no from 39 runs on"
+    assert outcome.power == "can be refuted from 39 runs on"
     if not 0 <= published <= 1:
         assert outcome.p == pytest.approx(2 / (runs + 1))
 

@@ -83,8 +83,8 @@ class Disk:
             except BlockingIOError:
                 file.seek(0)
                 raise UserError(
-                    f"{name} is being trained by process {file.read()} already, which a killed run may have left; "
-                    "wait for it or end it by `kill`, which loses nothing"
+                    f"{name} is being trained by process {file.read()} already, perhaps left by a killed run; "
+                    "wait for it, or end it by `kill`, which loses nothing"
                 ) from None
             file.truncate(0)
             file.write(str(os.getpid()))

@@ -91,7 +91,7 @@ class SequenceSettings(TrainingSection):
     def runs_of(self, model: str) -> int:
         """Raises UserError if `replicates` does not say."""
         if model not in self.replicates:
-            raise UserError(f"params.yaml: sequence.replicates: says nothing of {model}; give it a number of runs")
+            raise UserError(f"params.yaml: sequence.replicates: no number of runs for {model}; add one")
         return self.replicates[model]
 
     @property

@@ -67,7 +67,7 @@ def run_each(
 def _raise_lost(lost: list[Any]) -> None:
     if lost:
         some = ", ".join(map(str, lost[:3])) + ", ..." * (len(lost) > 3)
-        raise UserError(f"run {some}: its process was killed {RETRIES + 1} times, as for want of memory; {KEPT}")
+        raise UserError(f"run {some}: its process was killed {RETRIES + 1} times, perhaps for lack of memory; {KEPT}")
 
 
 def _answer(run: Run, item: Any, checkpoints: Checkpoints) -> bytes:
@@ -197,7 +197,7 @@ def _cluster(run: Run) -> Iterator[Any]:
         advice = "install requirements-ray.txt or unset RAY_ADDRESS"
         raise UserError(f"RAY_ADDRESS is set, but {error.name} is not installed; {advice}") from error
     except (OSError, RuntimeError) as error:
-        raise UserError(f"Ray at {address} does not answer as it should: {error}") from error
+        raise UserError(f"Ray at {address} does not answer; start it, or unset RAY_ADDRESS: {error}") from error
     with context:
         stop_by_signal()  # again, since Ray has put its own way in that place
         yield ray

@@ -167,7 +167,7 @@ class AutogradGan(Engine):
 
     def compile(self) -> None:
         if reason := without_triton():
-            log.warning("%s; the GAN trains without, more slowly", reason)
+            log.warning("%s; the GAN trains without torch.compile, more slowly", reason)
             return
         torch.use_deterministic_algorithms(True)  # which the compiler too heeds, unlike what runtime.prepare asks for
         torch.compiler.reset()  # it compiles a function for eight engines, and would leave the ninth as it is

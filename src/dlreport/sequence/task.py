@@ -38,7 +38,5 @@ class Task:
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
-            raise UserError(
-                f"{self}: its weights are those of another model, size or version; train it again"
-            ) from error
+            raise UserError(f"{self}: its weights belong to another model, size or version; train it again") from error
         return model.eval()

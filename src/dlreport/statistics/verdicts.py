@@ -235,7 +235,7 @@ def one_of_ours(values: Sequence[float], published: float, confidence: float, tr
     evidence = f"{_number(min(values))} to {_number(max(values))} in {runs} runs; published {_number(published)}"
     if trials:
         evidence += f"; of {runs} such tests {nearer:.2f} would be as far out"
-    power = f"could say no from {ceil(2 / (1 - confidence) - 1 - 1e-9)} runs on"
+    power = f"can be refuted from {ceil(2 / (1 - confidence) - 1 - 1e-9)} runs on"
     return Outcome(verdict, evidence, confidence, p, power)
 
 
