@@ -62,7 +62,7 @@ def _lines(
     return {"title": title, "transform": _series(names), "layer": layers}
 
 
-def losses(data: Chart, revisions: bool = False) -> Chart:
+def losses(data: Chart, *, revisions: bool = False) -> Chart:
     """Mean loss of each epoch, both networks, and the discriminator's accuracy after it on both kinds of images.
     Columns: discriminator, generator, accuracy_real, accuracy_generated."""
     right = {"real images": "accuracy_real", "generated images": "accuracy_generated", "both": "accuracy_both"}
@@ -77,7 +77,7 @@ def losses(data: Chart, revisions: bool = False) -> Chart:
 APART = {"scale": {"color": "independent"}}
 
 
-def quality_by_epoch(data: Chart, revisions: bool = False) -> Chart:
+def quality_by_epoch(data: Chart, *, revisions: bool = False) -> Chart:
     """FID (log scale), raw and with the digits' shares matched, and, as shares, coverage, precision and doubtful images
     at each kept epoch. Columns: fid, fid_matched, coverage, precision, unsure."""
     distances = dict(zip(DISTANCES, ("fid", "fid_matched"), strict=True))
@@ -91,7 +91,7 @@ def quality_by_epoch(data: Chart, revisions: bool = False) -> Chart:
     return beside(charts, data=data, resolve=APART)
 
 
-def digit_shares(data: Chart, revisions: bool = False) -> Chart:
+def digit_shares(data: Chart, *, revisions: bool = False) -> Chart:
     """A panel for each digit: its share of the images at each kept epoch, and dashed its share of the training images.
     Before training there are no digits to share. Columns: digit, share, real."""
     x, y = (

@@ -92,7 +92,7 @@ def build(params: Params, results: dict) -> dict[str, Chart]:
         "accuracy_by_length": of_sequence.accuracy_by_length(rows(results["runs"]), models),
         "accuracy_curves": of_sequence.accuracy_curves(rows(results["thin_curves"].drop(columns="loss"), 3), models),
         "loss_curves": of_sequence.loss_curves(rows(losses, 3), models, GUESS_LOSS),
-        "growth": of_sequence.growth(rows(growth, 3), lengths[-1]),
+        "growth": of_sequence.growth(rows(growth, 3)),
         "gradients": of_sequence.gradients(rows(gradients[list(GRADIENTS)], 3), lengths),
         "saturation": of_sequence.saturation(rows(_saturated(gradients), 3), lengths),
         "probe": of_sequence.probe(rows(results["probe"], 3), models),

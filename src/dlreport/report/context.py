@@ -200,6 +200,9 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
     quality = _over_trainings(results["quality"])
     fids = _records(results["quality_by_epoch"].groupby("epoch").mean().reset_index())
     claims, of_sequences = results["claims"].astype({"claim": "Int64"}), Claims(SEQUENCE_CLAIMS)
+    # what the text says first: what the published report got wrong, and the headlines
+    refuted = claims["claim"].notna() & (claims["verdict"] == NOT_SUPPORTED)
+    said = claims.assign(first=refuted | claims["headline"].fillna("").ne(""))
     return {
         **results,
         **{name: _records(results[name]) for name in ("longer_runs", "frontier", "layers")},
@@ -209,7 +212,7 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "claims": {claim: group.to_dict("records") for claim, group in claims.groupby("claim")},
         "ours": claims[claims["claim"].isna()].to_dict("records"),
         "counts": counts(claims),
-        "said": defaultdict(list, {section: _records(group) for section, group in claims.groupby("section")}),
+        "said": defaultdict(list, {section: _records(group) for section, group in said.groupby("section")}),
         "claimed": of_sequences.each("published") | Claims(GAN_CLAIMS).each("published"),
         "claim_of_length": {length: claim for claim, found in of_sequences.each("lengths").items() for length in found},
         "titles": of_sequences.each("title") | Claims(GAN_CLAIMS).each("title"),

@@ -13,6 +13,7 @@ from dlreport.sequence.comparison import MEASURES
 from dlreport.sequence.models import MODELS, colours
 from dlreport.sequence.thresholds import CHANCE
 
+LEAST_LOSS = 1e-9  # below it fp32 tells a batch of 128 from one without any loss no more
 LENGTH = "'length ' + datum.value"
 ACCURACY = {"scale": {"domain": [0, 1]}}
 STEP = number("step", "training step", axis={"format": "~s", "tickCount": 5})
@@ -21,7 +22,7 @@ WHEN = {"start": GREY, "halfway": ORANGE, "end": PURPLE}
 GUESS = level(CHANCE, "a guess")
 
 
-def accuracy_by_length(data: Chart, colours: Mapping[str, str], revisions: bool = False) -> Chart:
+def accuracy_by_length(data: Chart, colours: Mapping[str, str], *, revisions: bool = False) -> Chart:
     """Each run's accuracy as a dot, the median run as a tick, and the published number as a cross; a panel each for
     training and test. Columns: measure, accuracy, published."""
     x = {"field": "length", "type": "ordinal", "title": "palindrome length", "sort": None, "axis": {"labelAngle": 0}}
@@ -58,17 +59,18 @@ def accuracy_by_length(data: Chart, colours: Mapping[str, str], revisions: bool 
     return panels(layers, data, "measure", 2, order=MEASURES, transform=transform, size={"height": 230})
 
 
-def accuracy_curves(data: Chart, colours: Mapping[str, str], revisions: bool = False) -> Chart:
+def accuracy_curves(data: Chart, colours: Mapping[str, str], *, revisions: bool = False) -> Chart:
     """Training accuracy by step, a panel for each length. Columns: step, accuracy."""
     y = number("accuracy", "accuracy", **ACCURACY)
     lines = of_replicates(STEP, y, colour("model", colours), revisions=revisions)
     return panels([*lines, *GUESS], data, "length", 4, LENGTH)
 
 
-def loss_curves(data: Chart, colours: Mapping[str, str], guess_loss: float, revisions: bool = False) -> Chart:
+def loss_curves(data: Chart, colours: Mapping[str, str], guess_loss: float, *, revisions: bool = False) -> Chart:
     """Training loss by step on a logarithmic axis, a panel for each length. Columns: step, loss; where there is a
     column `published` it has the losses that the published training logs print, in rows of their own."""
-    y = number("loss", "loss", scale={"type": "log"}, axis={"format": "~g", "tickCount": 5})
+    scale = {"type": "log", "domainMin": LEAST_LOSS, "clamp": True}
+    y = number("loss", "loss", scale=scale, axis={"format": "~e", "tickCount": 5})
     lines = of_replicates(STEP, y, colour("model", colours), revisions=revisions)
     ours = [{**line, "transform": [{"filter": "datum.loss !== '' && datum.loss !== null"}]} for line in lines]
     said = [{"field": "model", "type": "nominal"}, {**STEP, "axis": None}, number("published", "published loss")]
@@ -78,7 +80,7 @@ def loss_curves(data: Chart, colours: Mapping[str, str], guess_loss: float, revi
         "mark": {"type": "point", "shape": "cross", "size": 50, "angle": 45},
         "encoding": {
             "x": STEP,
-            "y": number("published", "loss", scale={"type": "log"}),
+            "y": number("published", "loss", scale=scale),
             "color": colour("model", colours),
             "opacity": opacity(1),
             "tooltip": said,
@@ -116,7 +118,7 @@ def _median_and_range(x: Chart, name: str, title: str) -> list[Chart]:
     return [{**layer, "transform": [{"filter": f"datum.when !== '{THEORY}'"}]} for layer in (ranges, line, pointed)]
 
 
-def growth(data: Chart, revisions: bool = False) -> Chart:
+def growth(data: Chart, *, revisions: bool = False) -> Chart:
     """At the greatest length, a sequence's gradient over its own at the last step, by the steps back from that one; a
     panel for each model. Columns: when, back, growth_low, growth_median, growth_high, growth_rms (root mean square)."""
     x = number("back", "time steps back from the last", axis={"format": "d", "tickMinStep": 1})
@@ -190,7 +192,7 @@ def saturation(data: Chart, lengths: Sequence[int]) -> Chart:
     )
 
 
-def probe(data: Chart, colours: Mapping[str, str], revisions: bool = False) -> Chart:
+def probe(data: Chart, colours: Mapping[str, str], *, revisions: bool = False) -> Chart:
     """The share of first digits that a linear probe reads from h_t by time step, before and after training; a panel for
     each length. Columns: when, t, probe_accuracy."""
     x = number("t", "time step t", axis={"format": "d", "tickMinStep": 1})
@@ -222,7 +224,7 @@ def confusion(data: Chart, lengths: Sequence[int]) -> Chart:
         *(data, "model", 2),
         order=[*MODELS],
         **_by_length(lengths),
-        size={"height": 240},
+        size={"height": 180},
     )
 
 
@@ -233,7 +235,7 @@ def accuracy_by_digit(data: Chart, colours: Mapping[str, str]) -> Chart:
     return panels([*of_replicates(x, y, colour("model", colours), revisions=False), *GUESS], data, "length", 4, LENGTH)
 
 
-def ablation(data: Chart, revisions: bool = False) -> Chart:
+def ablation(data: Chart, *, revisions: bool = False) -> Chart:
     """Each run's test accuracy as a dot and the median as a tick, a row for each variant and a panel for each length.
     Columns: variant, test_accuracy."""
     y = {"field": "variant", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 220}}
