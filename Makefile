@@ -57,11 +57,12 @@ bench: $(READY)  ## time training side by side with other forms of it (about 15 
 	python benchmarks/run.py
 	python benchmarks/growth.py
 
-lint: $(READY)  ## check style, format, and the floors of the library
+lint: $(READY)  ## check style, format, types, and the floors of the library
 	ruff check .
 	ruff format --check .
+	mypy
 	lint-imports --no-cache
 
 clean:  ## remove the environment, scratch files, checkpoints and the study's finished runs; what DVC made stays
-	rm -rf $(VENV) .smoke .torture .gpu_pipeline .checkpoints dvc_plots .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .smoke .torture .gpu_pipeline .checkpoints dvc_plots .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -o -name '*.egg-info' | grep -v '^./.git/' | xargs rm -rf

@@ -35,7 +35,8 @@ def fetch(package: str) -> str:
     with TemporaryDirectory() as folder:
         subprocess.run(["npm", "pack", "--silent", package], cwd=folder, check=True, stdout=subprocess.DEVNULL)
         with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
-            script = archive.extractfile(f"package/build/{name}.min.js").read()
+            archive.extract(f"package/build/{name}.min.js", folder, filter="data")
+        script = (Path(folder) / f"package/build/{name}.min.js").read_bytes()
     if (found := hashlib.sha256(script).hexdigest()) != SHA256.get(package):
         sys.exit(f"error: {package}: expected SHA-256 {SHA256.get(package)}, found {found}")
     return script.decode()

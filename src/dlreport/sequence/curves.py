@@ -90,7 +90,7 @@ def knee(curve: pd.DataFrame) -> list[float]:
             x[k]: sum(np.polyfit(x[part], y[part], 1, full=True)[1].sum() for part in (slice(k), slice(k, None)))
             for k in range(3, len(x) - 3)
         }
-        steps.append(min(errors, key=errors.get, default=inf))
+        steps.append(min(errors, key=errors.__getitem__, default=inf))
     return steps
 
 
