@@ -54,6 +54,7 @@ def small(p: Any, confidence: Any) -> Any:
     return p <= 1 - confidence + 1e-12  # 1 - 0.95 is not quite 0.05
 
 
+@cache
 def _sign_p(successes: int, trials: int) -> float:
     """Two-sided p-value of a share that is a half: at most 0.05 just where the exact 95 % interval is beside a half."""
     from scipy.stats import binomtest
