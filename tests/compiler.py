@@ -1,9 +1,9 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -I
 """A compiler for the tests' many processes: what it has compiled before comes from the folder that this file is linked
 into, under the name of the real one.
 
 Every process that trains compiles its engine, for two seconds. The key is the command and all sources beside the one
-that is compiled, so that nothing stale is ever taken.
+is compiled, so that nothing stale is ever taken. This Python is isolated (-I): tests may trace what others read.
 """
 
 import atexit
