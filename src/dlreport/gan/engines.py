@@ -121,6 +121,7 @@ class NativeGan(Engine):
 
     def set_up(self) -> None:
         self.norms = [layer for layer in self.generator.layers if isinstance(layer, nn.BatchNorm1d)]
+        self.constants = SLOPE, EPSILON, MOMENTUM
         self.threads = torch.get_num_threads()
 
     def gradients(self, real: Tensor | None, count: int) -> float:
@@ -128,10 +129,10 @@ class NativeGan(Engine):
         z = self.latents(count)
         generator, discriminator = self.networks
         trained = generator if real is None else discriminator
-        gradients, constants = trained.parameters.grad, (SLOPE, EPSILON, MOMENTUM)
+        gradients = trained.parameters.grad
         assert gradients is not None  # from the start on
         return native_gan.gradients(
-            real, z, generator, discriminator, constants, gradients, self.precision, self.threads
+            real, z, generator, discriminator, self.constants, gradients, self.precision, self.threads
         )
 
     def step(self, real: Tensor) -> Tensor:
