@@ -57,11 +57,12 @@ bench: $(READY)  ## time training beside other ways to do it (about 15 minutes, 
 	python benchmarks/run.py
 	python benchmarks/growth.py
 
-lint: $(READY)  ## check style, format, and which part of the library imports which
+lint: $(READY)  ## check style, format, types, and which part of the library imports which
 	ruff check .
 	ruff format --check .
+	mypy
 	lint-imports --no-cache
 
 clean:  ## remove the environment, scratch files, checkpoints and the study's finished runs; keep what DVC made
-	rm -rf $(VENV) .smoke .torture .gpu_pipeline .checkpoints dvc_plots .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .smoke .torture .gpu_pipeline .checkpoints dvc_plots .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -o -name '*.egg-info' | grep -v '^./.git/' | xargs rm -rf

@@ -75,7 +75,7 @@ def main() -> None:
     latent_dim = params.gan.latent_dim
     train, test = read_mnist(), read_tensors(MNIST.with_name("test.safetensors"))
     model = Classifier.of_digits(read_tensors(ROOT / "models/classifier.safetensors"))
-    real = Reference.build(test, train, model)
+    real = Reference.build(test, train, model, params.quality.neighbours)
     at = min(params.gan.snapshot_epochs(), key=lambda epoch: abs(epoch - options.epochs))
     ours = Generator(latent_dim, seeded(0))
     ours.load_state_dict(read_tensors(ROOT / f"models/gan/0/snapshots/{at:04d}.safetensors"))

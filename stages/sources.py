@@ -64,7 +64,8 @@ class Sources:
         if missing := [package for package in packages if not self.pins.get(package)]:
             raise UserError(f"requirements.txt: no version of {min(missing)}, which is imported; add one")
         lines = [f"{path} {hashlib.sha256(files[path].encode()).hexdigest()[:16]}" for path in sorted(files)]
-        return "".join(f"{line}\n" for line in [*lines, *sorted(set().union(*map(self.pins.get, packages)))])
+        pins = {pin for package in packages for pin in self.pins[package]}
+        return "".join(f"{line}\n" for line in [*lines, *sorted(pins)])
 
     def closure(self, script: Path, models: Collection[str] = ()) -> tuple[dict[Path, str], set[str]]:
         """Of a script that loads these models: what each file means, and the full names of all that they import."""
@@ -97,7 +98,8 @@ def read(path: Path, content: bytes) -> tuple[str, set[str], set[str]]:
     Of other files than Python and C every byte counts. The registry is without the models' rows. Raises UserError if
     only a run could tell what a module imports.
     """
-    names, quoted = set(), set()
+    names: set[str] = set()
+    quoted: set[str] = set()
     if path.suffix != ".py":
         text = content.decode("latin-1")  # of any bytes
         text = without_comments(text) if path.suffix in (".c", ".cpp", ".h") else text
@@ -161,7 +163,8 @@ def models_in(params: object, *keys: str) -> list[str]:
 
 def derive() -> dict[Path, str]:
     """By the path of the file in sources/. A script without a main is no stage's, but a module of one."""
-    found, pins = {}, pinned(Path("requirements.txt"))
+    found: dict[Path, str] = {}
+    pins = pinned(Path("requirements.txt"))
     for directory, keys in ((Path(), ("sequence", "models")), (STUDY, ("models",))):
         here = Sources(directory / "stages", models_in(read_yaml(directory / "params.yaml"), *keys), pins)
         scripts = [path for path in (directory / "stages").glob("[!.]*.py") if b"__main__" in path.read_bytes()]

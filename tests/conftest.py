@@ -7,6 +7,7 @@ import torch
 from filelock import FileLock
 from hypothesis import settings
 
+import compiler
 import scratch
 from dlreport.checkpoint import Checkpoint
 from dlreport.config import Params, load_params
@@ -22,6 +23,8 @@ if not torch.cuda.is_available():
 # No deadline: the machine may be busy. Derandomised: a failure is a change of the code, not of the luck.
 settings.register_profile("dlreport", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("dlreport")
+
+compiler.install()
 
 pytest.register_assert_rewrite("idx", "frontier", "made_up")
 

@@ -1,5 +1,7 @@
 """Verdicts follow the numbers: made-up results in which every claim holds, and others in which it does not."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
 from dlreport.sequence.curves import knee, late_fall
 from dlreport.sequence.thresholds import GUESS_LOSS
 from dlreport.statistics.claims import OURS, VERDICTS, Claims, Statement, counts, holm, table
-from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Outcome, single_run
+from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Outcome
 from evidence import RUNS, Evidence, around, runs
 
 PUBLISHED = range(1, 10)
@@ -348,6 +350,15 @@ def test_every_statement_of_the_files_is_made_and_says_three_things(as_claimed):
         assert said[2].startswith("It is undecided whether ")
 
 
+def test_a_statement_stands_under_the_claim_on_its_length(as_claimed):
+    lengths = Claims(SEQUENCE_CLAIMS).each("lengths")
+    found = [(one.claim, one.statement) for one in as_claimed.check() if one.claim in (1, 2, 3)]
+    for claim, statement in found:
+        of_others = set(map(int, re.findall(r"length (\d+)", statement))) - set(lengths[claim])
+        assert (of_others, statement) == (set(), statement)
+    assert len(found) > 20
+
+
 def statements_of(file) -> list[tuple[int | str, str]]:
     entries = {claim: entry for claim, entry in Claims(file).entries.items() if claim != "parts"}
     return [(claim, name) for claim, entry in entries.items() for name in entry["statements"]]
@@ -385,4 +396,4 @@ def test_words_that_name_what_is_not_given_are_refused_by_their_place(tmp_path):
         "5: {statements: {sharp: {statement: sharp, test: 'at {least}', why: so, says: it is, section: walk}}}"
     )
     with pytest.raises(UserError, match=r"claims.yaml: 5.sharp names 'least', which claims.py does not give it"):
-        Claims(file).state(5, "sharp", single_run(True, "1"))
+        Claims(file).state(5, "sharp", Outcome(SUPPORTED, "1"))

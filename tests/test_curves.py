@@ -8,8 +8,11 @@ import pytest
 
 import made_up
 from dlreport.sequence.curves import (
+    course,
     distance_from_one,
     excess_spread,
+    first_over_last,
+    knee,
     late_gain,
     steps_to_reach,
     thinned,
@@ -74,3 +77,28 @@ def test_growth_is_by_the_memory_and_over_the_last_step_of_the_same_run():
     table = with_growth(pd.concat([lstm, vanilla, vanilla.assign(replicate=1, gradient=[1.0, 1.0, 5.0])]))
     assert table["back"].tolist() == [2, 1, 0] * 3
     assert table["growth_rms"].tolist() == pytest.approx([0.25, 0.5, 1, 4, 2, 1, 0.2, 0.2, 1])
+
+
+def test_the_knee_is_where_two_lines_fit_best():
+    """Each line fitted anew, to random walks."""
+    walks = np.random.default_rng(0).normal(size=(8, 30)).cumsum(axis=1)
+    x, expected = 10.0 * np.arange(30) + 9, []
+    for y in walks:
+        parts = {k: (slice(k), slice(k, None)) for k in range(3, 27)}
+        lines = {k: [np.polyfit(x[part], y[part], 1, full=True) for part in both] for k, both in parts.items()}
+        expected.append(x[min(lines, key=lambda k: sum(residuals.item() for _, residuals, *_ in lines[k]))])
+    assert knee(curve(*walks.tolist())) == expected
+    assert len(set(expected)) > 4
+    assert knee(curve([0.1] * 6)) == [inf]
+
+
+def test_a_gradient_at_the_first_step_over_that_at_the_last():
+    values = {"replicate": [0, 0, 0, 1, 1, 1], "t": [1, 2, 3] * 2, "gradient": [2.0, 5, 4, 9, 1, 3], "other": 0}
+    assert first_over_last(pd.DataFrame(values), "gradient") == [0.5, 3]
+
+
+def test_the_course_of_a_training_in_a_few_numbers():
+    """A tenth of 190 steps is just the end of the second window."""
+    found = course(curve([0.2, 0.4, 0.6, 0.8, 1.0], [0.2, 0.4, 0.6, 0.8, 1.0]), 0.6, steps=190, average_from=10)
+    expected = {"loss_first": 2, "loss_tenth": 4, "loss_last": 10, "reached": 29, "gain": 0.4, "spread": 0.05**0.5}
+    assert found == pytest.approx(expected)

@@ -52,6 +52,7 @@ def test_the_interval_of_a_median_holds_it_as_often_as_it_says():
 def test_student():
     half = 4.302653 * 0.1 / 3**0.5  # two degrees of freedom
     assert student([0.8, 0.9, 1.0], 0.95) == pytest.approx((0.9 - half, 0.9 + half))
+    assert student([0.8, 1.0], 0.95) == pytest.approx((0.9 - 1.2706205, 0.9 + 1.2706205))  # one degree
     assert all(map(isnan, student([0.8], 0.95)))
 
 

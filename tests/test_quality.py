@@ -32,7 +32,7 @@ from dlreport.statistics.intervals import exact
 from helpers import seeded
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def settings(params) -> ClassifierSettings:
     return params.classifier.model_copy(update={"batch_size": 32})
 
@@ -179,7 +179,7 @@ def test_matched_rows_hold_each_digit_as_often_as_asked_and_none_again_before_al
         assert max(times, default=0) - min(times, default=0) <= 1
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def real(mnist, settings) -> Reference:
     return Reference.build(mnist["test"], mnist["train"], train(mnist, settings, epochs=4), 5)
 
@@ -249,6 +249,15 @@ def test_all_is_measured_of_each_training_and_the_last_kept_generator_is_the_fin
     )
     assert len(found.by_digit) == 10 * len(sets)
     assert found.by_digit.groupby(["images", "replicate"])["share"].sum().tolist() == pytest.approx([1] * 5)
+
+
+def test_close_is_nearer_than_all_but_a_hundredth_of_a_digits_test_images(mnist, real):
+    test, train = (as_images(mnist[split]["images"]).flatten(1).double() for split in ("test", "train"))
+    distances = torch.cdist(test, train).amin(1)
+    by_digit = [distances[mnist["test"]["labels"] == digit].numpy() for digit in range(10)]
+    for share, is_it in ((0.01, True), (0.012, False)):
+        expected = [np.quantile(own, share) for own in by_digit]
+        assert (real.close.tolist() == pytest.approx(expected, rel=1e-4)) == is_it
 
 
 def test_copies_of_training_images_are_memorised_and_test_images_are_not(real):

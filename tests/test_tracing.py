@@ -73,6 +73,22 @@ def test_saturation_is_the_share_of_units_at_the_ends():
                 assert found["saturated_gates"] == pytest.approx([expected] * 4, abs=0.1)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_a_unit_is_saturated_from_099_on_and_a_gate_below_001_too(name):
+    model, (x, target) = model_class(name)(1, 32, 10, seeded(1)).double(), palindromes.sample(200, 5, seeded(3))
+    found, (_, units) = reach(model, x, target), trace(model, x.double())
+
+    def beyond(most: float, gates: bool) -> list[float]:
+        names = model.GATES if gates else (model.TANH,)
+        values = [torch.cat([of_step[name] for name in names], dim=1) for of_step in units]
+        ends = [(each > most) | (each < 1 - most) if gates else each.abs() > most for each in values]
+        return [end.double().mean().item() for end in ends]
+
+    assert found["saturated_tanh"] == beyond(0.99, gates=False) != beyond(0.989, gates=False)
+    if name in GATED:
+        assert found["saturated_gates"] == beyond(0.99, gates=True) != beyond(0.989, gates=True)
+
+
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in GATED])
 def test_a_model_without_gates_has_none_to_hold(name):
     assert gate_control(small_model(name), *palindromes.sample(5, 4, seeded(4))).keys() == {"accuracy"}

@@ -157,6 +157,7 @@ def test_a_published_value_is_judged_by_its_rank(runs, published, verdict):
     assert outcome.power == "can be refuted from 39 runs on"
     if not 0 <= published <= 1:
         assert outcome.p == pytest.approx(2 / (runs + 1))
+    assert outcome.p <= 1
 
 
 def test_a_published_test_has_the_error_of_its_sequences():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlreport.sequence.windows import mean_accuracy, windowed
+from dlreport.sequence.windows import mean_accuracy, single_steps, windowed
 
 
 def test_mean_accuracy_starts_at_the_step_and_leaves_out_the_last():
@@ -49,3 +49,10 @@ def test_windows_of_a_small_example():
         "accuracy_min": [0, 0.5, 1],
         "accuracy_max": [1, 0.5, 1],
     }
+
+
+def test_single_steps_are_each_third_and_the_last():
+    loss, accuracy = np.arange(8) * 2.0, np.arange(8) / 10
+    found = {name: column.tolist() for name, column in single_steps(loss, accuracy, 3).items()}
+    assert found == {"step": [0, 3, 6, 7], "loss": [0, 6, 12, 14], "accuracy": [0, 0.3, 0.6, 0.7]}
+    assert single_steps(loss[:7], accuracy[:7], 3)["step"].tolist() == [0, 3, 6]  # once, if they are the same

@@ -128,9 +128,17 @@ def seconds_to_end(upstream: dict[str, set[str]]) -> dict[str, float]:
 
 async def run_stage(name: str, slots: int) -> str | None:
     """Run one stage, its output behind its name; return the reason if it fails. Cancelled, it leaves no process."""
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "limit": 1 << 24}
     environment = {**os.environ, "DLREPORT_WORKERS": str(slots)}  # how many processes or threads it may use
-    process = await asyncio.create_subprocess_exec(*REPRO, name, **pipes, env=environment, start_new_session=True)
+    process = await asyncio.create_subprocess_exec(
+        *(*REPRO, name),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        limit=1 << 24,
+        env=environment,
+        start_new_session=True,
+    )
+    assert process.stdout
     reason = ""
     try:
         async for raw in process.stdout:

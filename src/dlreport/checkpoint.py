@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -67,7 +67,7 @@ class Disk:
     def write(self, path: Path, content: bytes | memoryview, previous: Path) -> None:
         """Under the SHA-256 of the content; what was there before goes to `previous`."""
 
-        def write(file) -> None:
+        def write(file: BinaryIO) -> None:
             file.write(hashlib.sha256(content).digest())
             file.write(content)
 
@@ -132,6 +132,7 @@ class Checkpoint:
 
     @property
     def _previous(self) -> Path:
+        assert self.path
         return self.path.with_suffix(".previous")
 
 
@@ -156,7 +157,8 @@ class Checkpoints:
 
     def remove(self) -> None:
         """When all that was trained is written where it belongs."""
-        shutil.rmtree(self.directory)
+        if self.directory:
+            shutil.rmtree(self.directory)
 
 
 NO_CHECKPOINTS = Checkpoints()

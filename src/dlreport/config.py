@@ -1,7 +1,7 @@
 """Typed schema of params.yaml: every key's type, unit and limits. The defaults are in params.yaml only."""
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
@@ -119,13 +119,16 @@ class GradientsSettings(Section):
     sequences: Annotated[int, Field(ge=1, le=10**6)]
 
 
+KEPT: Any = None  # the default of a key that may be left out; in the file no value is refused
+
+
 class Change(Section):
     """What a variant of the ablation changes in `sequence`; a key that it leaves out keeps its value."""
 
-    hidden_dim: HiddenDim = None
-    initialisation: Initialisation = None
-    optimizer: Optimizer = None
-    clip: Clip = None
+    hidden_dim: HiddenDim = KEPT
+    initialisation: Initialisation = KEPT
+    optimizer: Optimizer = KEPT
+    clip: Clip = KEPT
 
     def applied(self, settings: SequenceSettings) -> SequenceSettings:
         return settings.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})

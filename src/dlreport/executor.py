@@ -5,6 +5,7 @@ killed begins again, from its last checkpoint if it has any. Checkpoints stay wi
 cluster every run reads and writes them through it.
 """
 
+import inspect
 import io
 import logging
 import multiprocessing
@@ -15,9 +16,10 @@ import sys
 import threading
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,8 @@ RETRIES = 5  # of a run whose process or machine dies
 KEPT = "what is finished and each run's last checkpoint are kept; run it again"
 KILLED = Interrupted(signal.SIGKILL, KEPT)
 Run = Callable[[Any, Checkpoints], Any]  # a function of a module, since its name is what goes to another process
-Ends = Iterator[tuple[int, Any, Exception | None]]  # of runs: the item's index, and the result or the error
+# Ends of runs: the item's index, and the result or the error
+Ends = Generator[tuple[int, Any, Exception | None], None, None]
 
 
 def run_each(
@@ -97,8 +100,9 @@ def _read(content: bytes) -> Any:
 def _in_processes(run: Run, items: Sequence[Any], names: list[str], processes: int, checkpoints: Checkpoints) -> Ends:
     """Each worker process has a connection of its own, so that none that is killed hinders another."""
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools
-    waiting, kills, last = deque(range(len(items))), Counter(), KILLED
-    workers = {}  # by connection
+    waiting, last = deque(range(len(items))), KILLED
+    kills: Counter[int] = Counter()  # by the item's index
+    workers: dict[Connection, SpawnProcess] = {}
     busy: dict[Connection, int] = {}  # the indices of the items that workers have
     try:
         while waiting or busy:
@@ -120,7 +124,7 @@ def _in_processes(run: Run, items: Sequence[Any], names: list[str], processes: i
                     log.warning("the process of run %s was killed; it begins again", names[index])
                 with suppress(OSError):  # a worker that was killed: found when it is to answer
                     connection.send_bytes(_pack((run, items[index], checkpoints)))
-            for connection in wait(list(busy), timeout=1):
+            for connection in busy.keys() & wait(list(busy), timeout=1):
                 index = busy.pop(connection)
                 try:
                     result, error = _read(connection.recv_bytes())
@@ -153,7 +157,9 @@ def _serve(connection: Connection) -> None:
 
 
 def _stop_with_coordinator() -> None:
-    multiprocessing.parent_process().join()
+    coordinator = multiprocessing.parent_process()
+    assert coordinator  # a worker has one
+    coordinator.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -169,8 +175,9 @@ class CoordinatorsDisk(Disk):
     def write(self, path: Path, content: bytes | memoryview, previous: Path) -> None:
         self.get(self.actor.write.remote(path, bytes(content), previous))
 
-    def hold(self, directory: Path, name: str) -> nullcontext:
-        return nullcontext()  # the coordinator holds them all, and its end is the end of its runs
+    @contextmanager
+    def hold(self, directory: Path, name: str) -> Iterator[None]:
+        yield  # the coordinator holds them all, and its end is the end of its runs
 
 
 @contextmanager
@@ -181,7 +188,7 @@ def _cluster(run: Run) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no statistics to Ray's makers
     os.environ.setdefault("RAY_worker_niceness", "0")  # workers as nice as this process; by default 15 nicer
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # all lines of all runs
-    package, module = Path(__file__).parent, Path(sys.modules[getattr(run, "func", run).__module__].__file__)
+    package, module = Path(__file__).parent, Path(inspect.getfile(sys.modules[getattr(run, "func", run).__module__]))
     code = {str(package), str(package if package in module.parents else module)}
     options = {"runtime_env": {"py_modules": sorted(code)}, "logging_level": logging.ERROR}
     if address == "local":
@@ -221,8 +228,8 @@ def _on_ray(run: Run, items: Sequence[Any], names: list[str], checkpoints: Check
                 index = pending.pop(future)
                 try:
                     result, error = _read(ray.get(future))
-                except ray.exceptions.RayTaskError as error:
-                    raise UserError(f"a machine of the cluster cannot run {names[index]}: {error.cause}") from error
+                except ray.exceptions.RayTaskError as failure:
+                    raise UserError(f"a machine of the cluster cannot run {names[index]}: {failure.cause}") from failure
                 except ray.exceptions.RayError:
                     result, error = None, KILLED
                 yield index, result, error

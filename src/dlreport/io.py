@@ -3,14 +3,18 @@
 import json
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from dlreport.errors import UserError
+
+if TYPE_CHECKING:  # it is imported where it is used, as not all that read or write files need it
+    import pandas as pd
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object], keep: Path | None = None) -> None:
@@ -50,17 +54,17 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
 
 
-def write_metrics(path: Path, values: dict[str, float | int | None]) -> None:
+def write_metrics(path: Path, values: Mapping[str, float | None]) -> None:
     """Flat JSON for `dvc metrics`, fractions rounded to 6 decimals so that a diff shows no noise."""
     write_json(path, {key: round(value, 6) if isinstance(value, float) else value for key, value in values.items()})
 
 
-def write_figure(path: Path, figure) -> None:
+def write_figure(path: Path, figure: Any) -> None:
     """A matplotlib figure as PNG; no time and no version in it, so that the same figure is the same file."""
     write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=100, metadata={"Software": None}))
 
 
-def write_csv(path: Path, frame) -> None:
+def write_csv(path: Path, frame: "pd.DataFrame") -> None:
     """A pandas frame as CSV, floats to 6 significant digits."""
     write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
@@ -82,7 +86,7 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}: not valid YAML: {error}") from error
 
 
-def read_csv(path: Path):
+def read_csv(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
     try:

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -33,6 +34,7 @@ class _Lines:
 def steps_bar(total: int, label: str, position: int = 0, unit: str = " steps") -> Iterator[tqdm]:
     """What is done of `total`, how fast, and the time left, moved by `update`: a bar on a terminal, with log lines
     above it, else a line each SECONDS."""
+    how: dict[str, Any]
     if sys.stderr.isatty():
         how = {"mininterval": 0.5, "position": position}
     else:

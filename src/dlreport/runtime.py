@@ -48,9 +48,9 @@ def cores(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
             quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
             allowed = min(allowed, max(1, int(quota) // int(period)))
     with suppress(OSError, ValueError):  # the older form
-        quota, period = (int((cgroups / "cpu" / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
-        if quota > 0:
-            allowed = min(allowed, max(1, quota // period))
+        time, of = (int((cgroups / "cpu" / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+        if time > 0:
+            allowed = min(allowed, max(1, time // of))
     return allowed
 
 
@@ -74,7 +74,8 @@ def prepare(threads: int, keep_memory: bool = True) -> None:
     torch.set_deterministic_debug_mode(
         "error"
     )  # use_deterministic_algorithms, but for that imports torch's compiler, 3 s
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that writes every buffer twice
+    # a debugging aid that writes every buffer twice; of a module whose attributes no checker can see
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic CUDA products need
     if keep_memory and sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         for option, value in ((-1, 1 << 30), (-4, 0)):

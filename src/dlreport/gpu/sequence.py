@@ -324,8 +324,8 @@ class Network:
         results = self.backpropagate(x, target)
         layers = self.inner, self.outer
         if self.max_norm < inf:
-            squares = sum(layer.gradients.square().sum((1, 2)) for layer in layers)
-            torch.clamp(self.max_norm / (squares.sqrt() + 1e-6), max=1, out=self.factors)
+            of_inner, of_outer = (layer.gradients.square().sum((1, 2)) for layer in layers)
+            torch.clamp(self.max_norm / ((of_inner + of_outer).sqrt() + 1e-6), max=1, out=self.factors)
         if self.adam:
             self.done.add_(1)
         for layer in layers:

@@ -3,6 +3,7 @@
 PyTorch's own gives a block 64K weights, so that networks as small as these leave most of the GPU idle."""
 
 import math
+from typing import Any
 
 import torch
 import triton
@@ -53,11 +54,11 @@ def update(
 class Adam(torch.optim.Adam):
     """Of one parameter that holds a whole network."""
 
-    def __init__(self, parameters: list[Tensor], **options):
+    def __init__(self, parameters: list[Tensor], **options: Any):
         super().__init__(parameters, **options)
         self.factors = torch.ones(1, device=parameters[0].device)
 
-    def step(self) -> None:
+    def step(self) -> None:  # type: ignore[override]  # it takes no closure
         (group,) = self.param_groups
         (weights,) = group["params"]
         state = self.state[weights]
@@ -65,6 +66,6 @@ class Adam(torch.optim.Adam):
             state["step"] = torch.zeros((), device=weights.device)
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weights), torch.zeros_like(weights)
         state["step"].add_(1)
-        arrays = (weights.detach(), weights.grad, state["exp_avg_sq"], state["exp_avg"])
+        squares, means = state["exp_avg_sq"][None], state["exp_avg"][None]
         optimizer = group["lr"], *group["betas"], group["eps"]
-        update(*(each[None] for each in arrays), state["step"], self.factors, optimizer)
+        update(weights.detach()[None], weights.grad[None], squares, means, state["step"], self.factors, optimizer)

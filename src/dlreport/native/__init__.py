@@ -28,8 +28,10 @@ C, CPP = ("-std=c11", "-lm"), ("-std=c++17", f"-L{TORCH}", f"-Wl,-rpath,{TORCH}"
 COMPILERS = {".c": ("C", "CC", "cc", C), ".cpp": ("C++", "CXX", "c++", CPP)}
 PRODUCTS = "products.cpp"
 # m, n, k, and the length of C's rows: ones, odd ones, and those of the report's networks
-TRIED = (1, 1, 1, 1), (5, 7, 7, 9), (16, 32, 9, 32), (128, 512, 128, 512), (128, 64, 100, 784), (64, 784, 129, 784)
-TRIED += (256, 1, 256, 1), (256, 64, 1, 256)
+TRIED = [
+    *((1, 1, 1, 1), (5, 7, 7, 9), (16, 32, 9, 32), (128, 512, 128, 512), (128, 64, 100, 784), (64, 784, 129, 784)),
+    *((256, 1, 256, 1), (256, 64, 1, 256)),
+]
 
 
 class NativeError(Exception):

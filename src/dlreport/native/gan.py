@@ -16,7 +16,7 @@ ACTIVATIONS = ("none", "LeakyReLU", "Tanh")  # as numbered in layer.h
 class Network:
     """A chain of layers, and its values, flat and in the order of the layers."""
 
-    shapes: list[tuple[int, int, int, int]]  # inputs, outputs, BatchNorm (0 or 1), activation (an index in ACTIVATIONS)
+    shapes: list[tuple[int, ...]]  # inputs, outputs, BatchNorm (0 or 1), activation (an index in ACTIVATIONS)
     parameters: Tensor
     running: Tensor  # means and variances of BatchNorm
 
@@ -46,7 +46,7 @@ class Layers(ctypes.Structure):
 
     @classmethod
     def of(cls, network: Network) -> "Layers":
-        shapes = (Shape * len(network.shapes))(*network.shapes)
+        shapes = (Shape * len(network.shapes))(*(Shape(*shape) for shape in network.shapes))
         parameters = native.address(network.parameters, torch.float32, network.parameter_count)
         return cls(
             len(shapes), shapes, parameters, native.address(network.running, torch.float32, network.running_count)

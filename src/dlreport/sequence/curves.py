@@ -74,12 +74,20 @@ def knee(curve: pd.DataFrame) -> list[float]:
     steps = []
     for one in _by_replicate(curve):
         x, y = one["step"].to_numpy(dtype=float), one["loss_mean"].to_numpy()
-        errors = {
-            x[k]: sum(np.polyfit(x[part], y[part], 1, full=True)[1].sum() for part in (slice(k), slice(k, None)))
-            for k in range(3, len(x) - 3)
-        }
-        steps.append(min(errors, key=errors.get, default=inf))
+        before, after = _errors_of_lines(x, y), _errors_of_lines(x[::-1], y[::-1])[::-1]
+        errors = {x[k]: before[k - 1] + after[k] for k in range(3, len(x) - 3)}
+        steps.append(min(errors, key=errors.__getitem__, default=inf))
     return steps
+
+
+def _errors_of_lines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """For each n the squared errors, summed, of the least-squares line through the first n points. By running sums: to
+    fit each line anew would take a thousand times as long."""
+    x, y, n = (x - x.mean()) / np.ptp(x), y - y.mean(), np.arange(1, len(x) + 1)
+    sum_x, sum_y = x.cumsum(), y.cumsum()
+    xx, xy, yy = (x * x).cumsum() - sum_x**2 / n, (x * y).cumsum() - sum_x * sum_y / n, (y * y).cumsum() - sum_y**2 / n
+    with np.errstate(invalid="ignore"):  # one point alone has no line
+        return yy - xy**2 / xx
 
 
 def course(curve: pd.DataFrame, threshold: float, steps: int, average_from: int) -> dict[str, float]:

@@ -52,7 +52,8 @@ class Native:
     """One replicate (R = 1) on one thread of a CPU, by native/sequence.c."""
 
     def __init__(self, model: SequenceModel, settings: SequenceSettings, precision: str):
-        self.cell = model.NATIVE
+        assert model.NATIVE
+        self.cell: str = model.NATIVE
         W_x, W_h, b, W_p, b_p = model.parameters()  # the order that sequence.c expects
         D, G, H, O = *W_x.shape, W_h.shape[0], len(b_p)
         assert [*W_h.shape, *b.shape, *W_p.shape] == [H, G, G, H, O]
@@ -81,10 +82,11 @@ class Fused:
         from dlreport.gpu.sequence import Network  # here, as Triton is not everywhere
 
         (H, G), O = models[0].W_h.shape, len(models[0].b_p)
-        self.device = models[0].W_h.device
+        self.device, cell = models[0].W_h.device, models[0].NATIVE
+        assert cell
         optimizer, max_norm = update_of(settings)
         sizes = len(models), H, G // H, O
-        self.network = Network(models[0].NATIVE, *sizes, optimizer, max_norm, precision, self.device)
+        self.network = Network(cell, *sizes, optimizer, max_norm, precision, self.device)
         for replicate, model in enumerate(models):
             for name, values in self.network.parameters(replicate).items():
                 values.copy_(model.get_parameter(name).detach())

@@ -7,6 +7,7 @@ state and each unit [B, H].
 
 from collections.abc import Collection
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ def trace(model: SequenceModel, x: Tensor) -> tuple[list[State], list[Units]]:
     return states, units
 
 
-def reach(model: SequenceModel, x: Tensor, target: Tensor) -> dict[str, list[float] | float]:
+def reach(model: SequenceModel, x: Tensor, target: Tensor) -> dict[str, Any]:
     """By time step t, of the norms of each sequence's d loss / d state_t (the other parts of the state held fixed):
 
     gradient, gradient_cell  root mean squares over the sequences by h_t and, in a model with a memory of its own beside

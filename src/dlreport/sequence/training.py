@@ -48,7 +48,8 @@ def build_engine(
 ) -> Native | Fused | Autograd:
     """The native engine for the one model where it serves, else the GPU's or autograd's for all."""
     if is_native(task, device, precision):
-        return Native(*models, settings, precision)
+        (model,) = models
+        return Native(model, settings, precision)
     if fused_serves(models[0], settings, task.length, device):
         return Fused(models, settings, precision)
     log.info("%s: training by autograd on %s", task, device.type)
@@ -90,7 +91,7 @@ def train(
         checkpoints.open(label.replace(" ", "-")) as checkpoint,
         steps_bar(settings.steps, label, position=replicates[0]) as bar,
     ):
-        begin, halfway = 0, None
+        begin, halfway = 0, list[dict[str, Tensor]]()
         if state := checkpoint.load():
             begin = len(state["results"])
             log.info("%s goes on from step %d", label, begin)
@@ -125,15 +126,18 @@ def train(
                 checkpoint.save({**so_far, "engine": engine.state, "data": streams_now})
                 checkpoint.stop_if_asked(f"{label}, step {steps.stop} of {settings.steps},")
     curves = np.ascontiguousarray(results.permute(2, 1, 0).numpy())
-    weights = [_weights(model) for model in models]
     return [
-        SequenceRun(*({name: value.numpy() for name, value in state.items()} for state in states), *curve)
-        for *states, curve in zip(weights, halfway, curves, strict=True)
+        SequenceRun(_arrays(_weights(model)), _arrays(half_trained), *curve)
+        for model, half_trained, curve in zip(models, halfway, curves, strict=True)
     ]
 
 
 def _weights(model: torch.nn.Module) -> dict[str, Tensor]:
     return {name: value.to("cpu", copy=True) for name, value in model.state_dict().items()}
+
+
+def _arrays(weights: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: value.numpy() for name, value in weights.items()}
 
 
 def draw(

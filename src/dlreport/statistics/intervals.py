@@ -1,12 +1,14 @@
 """Intervals of what was counted, and of what differs between replicates. All are two-sided."""
 
 from collections.abc import Sequence
+from functools import cache
 from math import nan, sqrt
 from statistics import mean, median, stdev
 
 # scipy is imported where it is used, as its import takes a second.
 
 
+@cache
 def exact(successes: int, trials: int, confidence: float) -> tuple[float, float]:
     """Clopper and Pearson's interval of a proportion (1934, Biometrika 26): it errs no more often than it says, with
     any number of trials."""

@@ -10,7 +10,6 @@ mann_whitney    One set of runs has smaller values than another: Mann and Whitne
                 the values, or 20,000 random ways where they tie and there are more.
 trend           Values grow from group to group: Kendall's pairs, with 10,000 random orders of the values.
 one_of_ours     A published value could be one more run of ours, by its rank among them.
-single_run      What one run decides by itself.
 
 All p-values are two-sided: a verdict at 95 % errs in one case of twenty, whichever way. Each outcome says what so many
 runs could have seen: for a comparison, what would be found in four cases of five.
@@ -54,6 +53,7 @@ def small(p: Any, confidence: Any) -> Any:
     return p <= 1 - confidence + 1e-12  # 1 - 0.95 is not quite 0.05
 
 
+@cache
 def _sign_p(successes: int, trials: int) -> float:
     """Two-sided p-value of a share that is a half: at most 0.05 just where the exact 95 % interval is beside a half."""
     from scipy.stats import binomtest
@@ -237,7 +237,3 @@ def one_of_ours(values: Sequence[float], published: float, confidence: float, tr
         evidence += f"; of {runs} such tests {nearer:.2f} would be as far out"
     power = f"can be refuted from {ceil(2 / (1 - confidence) - 1 - 1e-9)} runs on"
     return Outcome(verdict, evidence, confidence, p, power)
-
-
-def single_run(condition: bool, evidence: str) -> Outcome:
-    return Outcome(SUPPORTED if condition else NOT_SUPPORTED, evidence)

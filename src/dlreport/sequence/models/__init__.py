@@ -3,7 +3,7 @@ so a model that is not trained is nobody's dependency."""
 
 from collections.abc import Iterable
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dlreport.errors import UserError
 
@@ -22,7 +22,7 @@ MODELS = {
 }
 
 
-def model_class(name: str) -> type:
+def model_class(name: str) -> type[Any]:
     """The SequenceModel of this name. Raises UserError for a name that is none of MODELS."""
     check_names([name])
     return getattr(import_module(f"{__name__}.{MODELS[name].module}"), name)

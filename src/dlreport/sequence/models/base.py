@@ -46,6 +46,11 @@ class SequenceModel(nn.Module):
     OPEN: ClassVar[tuple[int, ...]] = ()  # the blocks whose bias another initialisation sets to one, not to zero
     NATIVE: ClassVar[str | None] = None  # its time step in native/cell.h; without one autograd trains it
 
+    W_x: nn.Parameter
+    W_h: nn.Parameter
+    W_ph: nn.Parameter
+    b_p: nn.Parameter
+
     def step(self, x_t: Tensor, state: State, held: tuple[Tensor, ...] | None = None) -> tuple[State, Units]:
         """x_t [B, D], the state after t - 1 -> the state after t and the units of the step by name, each [B, H].
 
