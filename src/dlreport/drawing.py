@@ -17,7 +17,7 @@ GREY = "#8a8a8a"  # seen on a light and on a dark ground
 # of Okabe and Ito (2008), which those who see red and green alike tell apart
 BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9"
 PANEL = {"width": 200, "height": 170}  # pixels of a panel; the page makes them as wide as there is room
-CONFIG = {
+CONFIG: Chart = {
     "font": "system-ui, sans-serif",
     "view": {"stroke": None},
     "axis": {"gridOpacity": 0.25, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal"},
@@ -65,7 +65,8 @@ def replicates(
     """Layers: each replicate as a thin line, and the median over the replicates as a thick one, which says its values
     under the pointer. `name` is that of the choice in the legend."""
     median = {**y, "aggregate": "median"}
-    dashed = {"strokeDash": REVISION if revisions else dash} if revisions or dash else {}
+    chosen_dash = REVISION if revisions else dash
+    dashed = {"strokeDash": chosen_dash} if chosen_dash else {}
     apart = [{"field": one["field"], "type": "nominal"} for one in dashed.values()]
     said = [
         {**x, "axis": None, "title": x["title"]},
@@ -121,7 +122,7 @@ def panels(
 ) -> Chart:
     """A panel for each value of a field, in `columns` where there is room and in this order; `label` is an
     expression."""
-    facet = {"field": field, "type": "nominal", "sort": None, "header": {"labelExpr": label, "title": None}}
+    facet: Chart = {"field": field, "type": "nominal", "sort": None, "header": {"labelExpr": label, "title": None}}
     transform = more.pop("transform", [])
     if order:
         facet["sort"] = [*order]

@@ -4,6 +4,7 @@ sentences come from the table of claims."""
 import inspect
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from textwrap import dedent
 from typing import Any
 
@@ -66,7 +67,7 @@ def _model(name: str) -> dict[str, Any]:
     }
 
 
-def _code(*functions) -> str:
+def _code(*functions: Callable[..., Any]) -> str:
     """As it stands in the source, without docstrings."""
     return "\n\n".join(
         re.sub(r'\n *""".*?"""', "", dedent(inspect.getsource(f)), flags=re.DOTALL).rstrip() for f in functions
@@ -128,7 +129,7 @@ def _read(table: pd.DataFrame) -> dict[tuple[str, int], dict[str, list[float]]]:
     """By (model, length) and when, the share of first digits that a probe reads at each time step; means over the
     replicates."""
     means = table.groupby(["model", "length", "when", "t"], sort=False)["probe_accuracy"].mean()
-    found = defaultdict(dict)
+    found: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(dict)
     for (model, length, when), group in means.groupby(level=[0, 1, 2], sort=False):
         found[model, length][when] = group.tolist()
     return dict(found)
@@ -258,12 +259,10 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "gan_code": _code(discriminator_loss, generator_loss),
         "shown_grids": [_grid(epoch) for epoch in _spread_out(results["grid_epochs"])],
         "trainings": _trainings(params.gan.replicates),
-        "grids": [_grid(epoch) for epoch in results["grid_epochs"]],
         "late_losses": losses.iloc[-1].to_dict(),
         "walks": _walks(results["walks"]),
         "quality": quality,
         "quality_by_digit": _quality_by_digit(results["quality_by_digit"]),
-        "fid_ratio": quality["generator"]["fid"]["mean"] / quality["training images"]["fid"]["mean"],
         "fids": fids,
         "best": min(fids, key=lambda row: row["fid"]),
     }

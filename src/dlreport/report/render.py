@@ -13,7 +13,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
 from mdit_py_plugins.anchors import anchors_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from vl_convert import javascript_bundle
@@ -24,9 +26,7 @@ from dlreport.statistics.claims import VERDICTS
 INK = {"labelColor": "currentColor", "titleColor": "currentColor"}
 ON_THE_PAGE = {  # beside drawing's: the colour of the text, by day and by night
     "background": None,
-    "axis": CONFIG["axis"]
-    | INK
-    | {"gridColor": "currentColor", "gridOpacity": 0.15, "domain": False, "tickColor": "#888"},
+    "axis": {**CONFIG["axis"], **INK, "gridColor": "currentColor", "gridOpacity": 0.15, "domain": False},
     **{name: CONFIG[name] | INK for name in ("legend", "header")},
     "title": CONFIG["title"] | {"color": "currentColor"},
 }
@@ -121,9 +121,9 @@ def page(
     )
     parser.use(anchors_plugin, max_level=3)
 
-    def image(self, tokens, index, options, env):
+    def image(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         token = tokens[index]
-        path, words = PurePosixPath(token.attrs["src"]), self.renderInlineAsText(token.children, options, env)
+        path, words = PurePosixPath(str(token.attrs["src"])), self.renderInlineAsText(token.children, options, env)
         if path.suffix == ".svg":
             return f'<span class="chart" role="img" aria-label="{escape(words)}" data-chart="{path.stem}"></span>'
         token.attrs |= {"src": embedded(picture(str(path))), "alt": words}
@@ -132,7 +132,7 @@ def page(
     parser.add_render_rule("image", image)
     parser.add_render_rule("table_open", lambda *_: '<div class="table"><table>\n')
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
-    tokens, env = parser.parse(source), {}
+    tokens = parser.parse(source)
     environment = _environment(autoescape=True)
     explorer = environment.get_template("explorer.html.j2").render(generator=generator)
     return environment.get_template("page.html.j2").render(
@@ -143,7 +143,7 @@ def page(
         licences=licences(),
         title=source.partition("\n")[0].removeprefix("# "),
         contents=parser.render(_contents(tokens)),
-        body=parser.renderer.render(tokens, parser.options, env).replace(parser.render(EXPLORER), explorer),
+        body=parser.renderer.render(tokens, parser.options, {}).replace(parser.render(EXPLORER), explorer),
     )
 
 

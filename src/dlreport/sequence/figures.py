@@ -26,37 +26,38 @@ def accuracy_by_length(data: Chart, colours: Mapping[str, str], *, revisions: bo
     """Each run's accuracy as a dot, the median run as a tick, and the published number as a cross; a panel each for
     training and test. Columns: measure, accuracy, published."""
     x = {"field": "length", "type": "ordinal", "title": "palindrome length", "sort": None, "axis": {"labelAngle": 0}}
-    apart = {"xOffset": {"field": "model", "type": "nominal", "sort": None}, "color": colour("model", colours)}
-    if revisions:
-        apart |= {"xOffset": {"field": "of", "type": "nominal", "sort": None}, "shape": {"field": "rev", "sort": None}}
+    beside = {"field": "of" if revisions else "model", "type": "nominal", "sort": None}
+    apart: Chart = {"x": x, "xOffset": beside, "color": colour("model", colours)}
+    shape = {"shape": {"field": "rev", "sort": None}} if revisions else {}
     y = number("accuracy", "accuracy", **ACCURACY)
-    said = [{"field": name, "type": "nominal"} for name in ("model", "length")]
+    middle, published = ({**number(name, "accuracy"), "aggregate": "median"} for name in ("accuracy", "published"))
+
+    def said(what: Chart, title: str) -> list[Chart]:
+        return [*({"field": name, "type": "nominal"} for name in ("model", "length")), {**what, "title": title}]
+
     runs = {
         "params": [choice("model")],
         "mark": {"type": "point", "filled": True, "size": 30},
         "encoding": {
-            "x": x,
-            "y": y,
             **apart,
+            **shape,
+            "y": y,
             "opacity": opacity(0.45),
-            "tooltip": [*said, number("accuracy", "this run")],
+            "tooltip": said(number("accuracy"), "this run"),
         },
     }
     median = {
         "mark": {"type": "tick", "thickness": 2.5, "size": 20},
-        "encoding": {"x": x, "y": {**y, "aggregate": "median"}, **apart, "opacity": opacity(1)},
+        "encoding": {**apart, "y": middle, "opacity": opacity(1), "tooltip": said(middle, "median run")},
     }
-    median["encoding"]["tooltip"] = [*said, {**number("accuracy", "median run"), "aggregate": "median"}]
-    published = {
+    crosses = {
         "transform": [{"filter": "isValid(datum.published) && datum.published !== ''"}],
         "mark": {"type": "point", "shape": "cross", "size": 90, "filled": False, "strokeWidth": 1.5, "angle": 45},
-        "encoding": {"x": x, "y": {**number("published", "accuracy"), "aggregate": "median"}, **apart},
+        "encoding": {**apart, "y": published, "tooltip": said(published, "published")},
     }
-    published["encoding"]["tooltip"] = [*said, {**number("published", "published"), "aggregate": "median"}]
-    published["encoding"].pop("shape", None)
     transform = [{"calculate": "datum.model + ' ' + datum.rev", "as": "of"}] if revisions else []
-    layers = [runs, median, published, *GUESS]
-    return panels(layers, data, "measure", 2, order=MEASURES, transform=transform, size={"height": 230})
+    layers: list[Chart] = [runs, median, crosses, *GUESS]
+    return panels(layers, data, "measure", 2, order=[*MEASURES], transform=transform, size={"height": 230})
 
 
 def accuracy_curves(data: Chart, colours: Mapping[str, str], *, revisions: bool = False) -> Chart:
