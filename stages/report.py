@@ -1,4 +1,4 @@
-"""Write the report from what the other stages computed, and the list of their runs."""
+"""Write the report from what the other stages computed."""
 
 from pathlib import Path
 
@@ -8,11 +8,10 @@ from common.tables import read_tables
 from dlreport.config import load_params
 from dlreport.errors import UserError
 from dlreport.io import read_csv, read_json, read_yaml, write_text
-from dlreport.manifest import table
 from dlreport.report.context import build
 from dlreport.report.render import markdown, page
 
-REPORT, MANIFEST = Path("report"), Path("manifest")
+REPORT = Path("report")
 READERS = {".csv": read_csv, ".json": read_json, ".yaml": read_yaml}
 FILES = {
     "published": "published.yaml",
@@ -54,11 +53,6 @@ def main() -> None:
     write_text(REPORT / "findings.md", markdown(context, "findings.md.j2"))
     generator = read_json(Path("models/explorer.json"))
     write_text(REPORT / "index.html", page(text, lambda source: (REPORT / source).read_bytes(), generator))
-
-    # What each stage ran on is no dependency and no output: it changes with every run, and no result with it.
-    tasks = [f"{name}-{length}" for name, length in results["curves"]]
-    tasks += [f"{variant}-{length}" for variant in params.ablation.variants for length in params.ablation.lengths]
-    write_text(MANIFEST / "README.md", table(MANIFEST, tasks))
 
 
 if __name__ == "__main__":
