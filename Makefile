@@ -14,10 +14,10 @@ ifneq ($(WHERE),$(shell cat $(READY) 2>/dev/null))
 CLEAR := --clear
 endif
 
-.PHONY: help setup repro readme frontier test test-slow smoke torture bench lint clean
+.PHONY: help setup repro readme provenance frontier test test-slow smoke torture bench lint clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(None if sys.version_info >= (3, 11, 4) else f"error: Python 3.11.4 or newer is needed, $(PYTHON) is {v}; name another by PYTHON=")'
@@ -37,6 +37,9 @@ repro: $(READY)  ## reproduce the whole report: runs what is out of date; with J
 
 readme: $(READY)  ## put the findings of the report into README.md
 	python tools/readme.py
+
+provenance: $(READY)  ## put what made the results on record: machine, versions, commit and time of each stage
+	python tools/provenance.py
 
 frontier: $(READY)  ## the study of how long each model remembers, apart from the report
 	dvc repro studies/frontier/dvc.yaml
