@@ -7,6 +7,9 @@ RAY_READY := $(VENV)/.ray-ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # DVC asks for it, also where a user has no name, as by docker run -u
 export LOGNAME ?= nobody
+# A user's settings for other projects: stages import what lies beside them, DVC's libraries warn, pip installs into .venv
+unexport PYTHONSAFEPATH PYTHONWARNINGS PIP_TARGET PIP_PREFIX PIP_ROOT
+export PIP_USER := 0
 # Where the environment is and of what Python: after a move or an upgrade not what set-up noted
 WHERE := $(shell $(VENV)/bin/python -c 'import sys; print(sys.prefix, sys.version.split()[0])' 2>/dev/null)
 ifneq ($(WHERE),$(shell cat $(READY) 2>/dev/null))

@@ -23,7 +23,8 @@ CODE = ("src", "stages", "studies", "tools", "dvc.yaml", "params.yaml", "publish
 def _git(*arguments: str) -> str | None:
     """None where there is no git, or no repository."""
     try:
-        command = ["git", "--no-optional-locks", *arguments]  # it leaves no lock in the user's way
+        # no lock in the user's way; and a checkout of another owner, as in a container, is one whose code runs anyway
+        command = ["git", "--no-optional-locks", "-c", "safe.directory=*", *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
