@@ -7,6 +7,9 @@ RAY_READY := $(VENV)/.ray-ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # DVC asks for it, also where a user has no name, as by docker run -u
 export LOGNAME ?= nobody
+# A user's settings for other projects: stages import what lies beside them, DVC's libraries warn, pip installs into .venv
+unexport PYTHONSAFEPATH PYTHONWARNINGS PIP_TARGET PIP_PREFIX PIP_ROOT
+export PIP_USER := 0
 # Where the environment is, and its Python: after a move or an upgrade this differs from what set-up noted
 WHERE := $(shell $(VENV)/bin/python -c 'import sys; print(sys.prefix, sys.version.split()[0])' 2>/dev/null)
 ifneq ($(WHERE),$(shell cat $(READY) 2>/dev/null))
@@ -14,10 +17,10 @@ ifneq ($(WHERE),$(shell cat $(READY) 2>/dev/null))
 CLEAR := --clear
 endif
 
-.PHONY: help setup repro readme frontier test test-slow smoke torture bench lint clean
+.PHONY: help setup repro readme provenance frontier test test-slow smoke torture bench lint clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(None if sys.version_info >= (3, 11, 4) else f"error: Python 3.11.4 or newer is needed, $(PYTHON) is {v}; name another one, as in make PYTHON=python3.12")'
@@ -37,6 +40,9 @@ repro: $(READY)  ## reproduce the whole report: run what is out of date; with JO
 
 readme: $(READY)  ## put the findings of the report into README.md
 	python tools/readme.py
+
+provenance: $(READY)  ## put what made the results on record: machine, versions, commit and time of each stage
+	python tools/provenance.py
 
 frontier: $(READY)  ## run a study apart from the report: how long a palindrome can each model remember?
 	dvc repro studies/frontier/dvc.yaml

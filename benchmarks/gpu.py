@@ -85,7 +85,7 @@ def summarise(workload: Workload, ms: dict[str, float], device: str) -> dict:
 def versions(jax: bool) -> dict[str, str | None]:
     import torch
 
-    from dlreport.manifest import cpu_name
+    from dlreport.machine import cpu_name
 
     cuda = torch.cuda.is_available()
     triton = importlib.util.find_spec("triton") and importlib.metadata.version("triton")

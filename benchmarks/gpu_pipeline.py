@@ -26,6 +26,7 @@ import torch
 
 from dlreport.errors import UserError, run
 from dlreport.io import read_json, read_yaml
+from dlreport.provenance import RUNS
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tests"))
@@ -125,7 +126,7 @@ def run_dvc(project: Path, environment: dict[str, str], jobs: int) -> dict[str, 
     command = [sys.executable, "tools/repro.py", "--jobs", str(jobs)]
     if subprocess.run(command, cwd=project, env=environment).returncode:
         raise UserError("the pipeline failed, see above")
-    times = {path.stem: read_json(path)["seconds"] for path in (project / "manifest").glob("*.json")}
+    times = {path.stem: read_json(path)["seconds"] for path in (project / RUNS).glob("*.json")}
     for name, seconds in sorted(times.items(), key=lambda each: -each[1]):
         print(f"{name:40} {seconds:8.1f} s")
     return times

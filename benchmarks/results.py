@@ -8,7 +8,7 @@ from harness import Competitor, cores
 from peers import SIZES
 from workloads import OTHERS, PEERS, Workload, flops
 
-from dlreport.manifest import cpu_name
+from dlreport.machine import cpu_name
 
 
 def ratio(numerator: float | None, denominator: float | None) -> float | None:

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "tests/data/mnist"
 RESULTS = ("dvc.lock", "metrics/", "plots/", "report/", "sources/")  # the same bytes each time
-MADE = (*RESULTS, "manifest/")  # what the copy has to make by itself
+MADE = (*RESULTS, "provenance.csv")  # what the copy has to make by itself
 
 REMOVED = object()  # in place of a value: the key is to go
 

@@ -1,5 +1,6 @@
 """What is set on a machine for other programs, or by notebooks, containers and batch systems, changes nothing."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import setuptools
 
 import scratch
 from dlreport.runtime import cores, workers
-from helpers import dvc, output_of
+from helpers import dvc, output_of, run
 
 DRAWING = ("compare_sequences.py", "describe_gan.py", "compare_ablation.py")
 
@@ -93,6 +95,47 @@ def test_set_up_notices_a_move_and_another_python(repository, tmp_path):
     for moved in (here.replace(str(environment), "/elsewhere/.venv"), f"{environment} 3.1.4\n", ""):
         (environment / ".ready").write_text(moved)
         assert "-m venv --clear" in planned("setup")
+
+
+@pytest.mark.slow
+def test_set_up_installs_into_its_environment_whatever_pip_is_set_to(repository, tmp_path):
+    """Without a network: there is nothing to install but the project, and setuptools is this environment's."""
+    shutil.copy(repository / "Makefile", tmp_path)
+    (tmp_path / "requirements.txt").touch()
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "settings"\nversion = "1"\n[tool.setuptools]\npy-modules=[]'
+    )
+    (tmp_path / "home/.config/pip").mkdir(parents=True)
+    (tmp_path / "home/.config/pip/pip.conf").write_text("[global]\nuser = true\nrequire-virtualenv = true\n")
+    settings = {"HOME": str(tmp_path / "home"), "PIP_USER": "1", "PIP_TARGET": str(tmp_path / "elsewhere")}
+    packages = Path(setuptools.__file__).parents[1]
+    made = run(["make", "setup"], tmp_path, **settings, PYTHONPATH=str(packages))
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert list(tmp_path.glob(".venv/lib/python*/site-packages/settings-1.dist-info"))
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_python_that_hides_what_lies_beside_a_stage_is_named(repository):
+    result = run([sys.executable, "stages/sources.py"], repository, PYTHONSAFEPATH="1")
+    assert result.returncode == 1
+    assert result.stderr == "error: PYTHONSAFEPATH keeps stages from what lies beside them; unset it\n"
+
+
+def test_make_takes_away_what_would_end_dvc_or_a_stage(repository):
+    command = ["make", "--silent", "--eval", "set: ; @echo $$PYTHONSAFEPATH$$PYTHONWARNINGS", "set"]
+    assert output_of(command, repository, PYTHONSAFEPATH="1", PYTHONWARNINGS="error") == "\n"
+
+
+def test_the_commit_is_known_in_a_checkout_of_another_owner(tmp_path):
+    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "One"]):
+        output_of(["git", "-c", "user.name=a", "-c", "user.email=a@localhost", *command], tmp_path)
+    head = output_of(["git", "rev-parse", "HEAD"], tmp_path).strip()
+    other = {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1", "PYTHONPATH": str(scratch.ROOT / "src")}
+    assert run(["git", "rev-parse", "HEAD"], tmp_path, **other).returncode == 128
+    code = "from dlreport.provenance import recorded\nwith recorded('stage', 'cpu'): pass"
+    output_of([sys.executable, "-c", code], tmp_path, **other)
+    found = json.loads((tmp_path / ".provenance/stage.json").read_text())
+    assert (found["commit"], found["code_changed_since_commit"]) == (head, False)
 
 
 def test_dvc_changes_no_more_of_dvc_yaml_than_the_line_it_means(tmp_path):

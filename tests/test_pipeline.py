@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import re
 import shutil
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 
 import scratch
 from dlreport.io import read_yaml
-from helpers import DVC, dvc, git, run, stages_run
+from helpers import DVC, dvc, git, output_of, run, stages_run
 
 GAN_STAGES = ("train_gan", "sample_gan", "interpolate_gan", "evaluate_gan", "describe_gan")
 COLLECTORS = ("compare_sequences", "compare_ablation", "check_claims", "report")
@@ -169,20 +170,35 @@ def test_the_reports_pictures_exist_and_are_inside_the_page(project, report):
     assert not re.search(r"""(src|href|data)=["']?(https?:|//|\.\.)|url\(|@import""", page)
 
 
-def test_every_stage_but_the_last_is_in_the_manifest(project, report):
-    table = (project / "manifest/README.md").read_text()
-    entries = {path.stem: json.loads(path.read_text()) for path in (project / "manifest").glob("*.json")}
-    assert {"sources", "train_gan", "train_sequence@LSTM-5", "report"} < entries.keys()
+def test_what_made_the_results_is_put_on_record_by_its_command_alone(project, report):
+    stages = read_yaml(project / "dvc.lock")["stages"].keys()
     head = git(project, "rev-parse", "HEAD").strip()
-    for name, entry in entries.items():
-        assert (entry["commit"], entry["code_changed_since_commit"]) == (head, False)
-        if name != "report":
-            assert name in table
-    training = entries["train_gan"]
+    assert "provenance" not in git(project, "status", "--porcelain")
+    for last, expected in (("", len(stages)), ("report", len(stages) - 1)):
+        if last:  # as in another checkout, where one stage was up to date
+            (project / f".provenance/{last}.json").unlink()
+        said = output_of([sys.executable, "tools/provenance.py"], project)
+        assert said == f"provenance.csv: {len(stages)} stages, {expected} of them as they ran here\n"
+        record = pd.read_csv(project / "provenance.csv", index_col="stage")
+        assert sorted(record.index) == sorted(stages)
+        assert record["finished"].is_monotonic_increasing
+        assert set(record["commit"]) == {head}
+        assert not record["code_changed_since_commit"].any()
+    training = record.loc["train_gan"]
     assert training["seconds"] > 0.1
     version = importlib.metadata.version("torch")
     assert (training["torch"], training["workers"], training["device"]) == (version, 1, "cpu")
     assert training["cpu"] not in report  # which is the same bytes on another machine
+
+
+def test_a_record_that_a_merge_has_spoilt_is_named(project):
+    record = project / "provenance.csv"
+    before = record.read_text()
+    record.write_text("<<<<<<< HEAD\n" + before)
+    result = run([sys.executable, "tools/provenance.py"], project)
+    record.write_text(before)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: provenance.csv: not as `make provenance` writes it; ")
 
 
 def test_a_second_repro_runs_nothing(project):

@@ -14,7 +14,6 @@ import subprocess
 import sys
 from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from statistics import mean
 
 import networkx as nx
@@ -26,7 +25,7 @@ from dvc.repo.reproduce import plan_repro
 
 from dlreport.config import GAN_THREADS, load_params
 from dlreport.errors import UserError, run
-from dlreport.io import read_json
+from provenance import last_runs
 
 GAN = "train_gan"  # on a CPU it takes a slot for each of its threads, every other stage one
 GRACE = 10  # seconds that an interrupted stage has to end by itself
@@ -117,7 +116,7 @@ class Pipeline:
 
 def seconds_to_end(upstream: dict[str, set[str]]) -> dict[str, float]:
     """Of each stage and what waits for it, by the longest way; one that never ran counts as the mean of the others."""
-    known = {path.stem: read_json(path)["seconds"] for path in Path("manifest").glob("*.json")}
+    known = {stage: values["seconds"] for stage, values in last_runs().items() if stage in upstream}
     unknown = mean(known.values()) if known else 1
     found: dict[str, float] = {}
     for name in reversed(upstream):  # from the last stage of a serial run

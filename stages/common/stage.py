@@ -1,24 +1,21 @@
-"""How every stage runs: its errors in one line, and an entry in the manifest."""
+"""How every stage runs: its errors in one line, and under DVC on record."""
 
 import os
-import time
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import nullcontext
 
 from dlreport import errors
 from dlreport.config import load_params
-from dlreport.io import write_json
-from dlreport.manifest import entry
+from dlreport.provenance import recorded
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run main as errors.run does. If it succeeds under DVC, also write manifest/STAGE.json, which is no output."""
+    """Run main as errors.run does. If it succeeds under DVC, its run is put on record."""
 
-    def main_with_manifest() -> None:
-        start, name = time.perf_counter(), os.environ.get("DVC_STAGE")
-        device = load_params().device if name else ""  # now: by the end of a long training the file may be another
-        main()
-        if name:
-            write_json(Path(f"manifest/{name}.json"), entry(time.perf_counter() - start, device))
+    def main_on_record() -> None:
+        name = os.environ.get("DVC_STAGE")
+        # the device now: by the end of a long training the file may be another
+        with recorded(name, load_params().device) if name else nullcontext():
+            main()
 
-    errors.run(main_with_manifest)
+    errors.run(main_on_record)

@@ -1,6 +1,5 @@
 """Train and test every run of the grid that is not kept from before; write the table of all."""
 
-import time
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from dlreport.checkpoint import stop_by_signal
 from dlreport.errors import Interrupted, UserError, run
 from dlreport.executor import run_each
 from dlreport.io import read_json, write_csv, write_json
-from dlreport.manifest import entry
 from dlreport.progress import log, start_logging
+from dlreport.provenance import recorded
 from dlreport.runtime import workers
 
 KEPT = Path(".checkpoints/frontier")
@@ -21,7 +20,6 @@ KEPT = Path(".checkpoints/frontier")
 
 def main() -> None:
     start_logging()
-    start = time.perf_counter()
     study = grid.load_study()
     runs = grid.runs(study)
     # A file for each finished run, written by this process alone: the nodes of a cluster need no disk in common.
@@ -34,8 +32,7 @@ def main() -> None:
     results = [read_json(paths[each]) for each in runs]
     write_csv(grid.HERE / "runs.csv", pd.DataFrame([result["row"] for result in results]))
     seconds = sum(result["core_seconds"] for result in results)
-    said = {"runs": len(runs), "trained_now": len(missing), "core_seconds_of_all_runs": round(seconds)}
-    write_json(grid.HERE / "manifest.json", {**entry(time.perf_counter() - start, "cpu"), **said})
+    log.info("all runs together took %d core seconds", seconds)
 
 
 def train(runs: list[grid.Run], paths: dict[grid.Run, Path], study: grid.Study) -> None:
@@ -57,4 +54,4 @@ def train(runs: list[grid.Run], paths: dict[grid.Run, Path], study: grid.Study) 
 
 
 if __name__ == "__main__":
-    run(main)
+    run(recorded("frontier", "cpu")(main))

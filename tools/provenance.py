@@ -1,0 +1,50 @@
+"""`make provenance`: put on record in provenance.csv, which is in git, what made the results: for each stage its last
+run in this checkout, or, where it has not run here, the run that is on record."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from dlreport.errors import UserError, run
+from dlreport.io import read_json, read_yaml, write_text
+from dlreport.provenance import PACKAGES, RUNS
+
+RECORD = Path("provenance.csv")
+COLUMNS = (
+    *("stage", "seconds", "finished", "commit", "code_changed_since_commit", "workers", "device"),
+    *("cpu", "cpu_capability", "cores", "system", "python", *PACKAGES),
+)
+STUDY = "frontier"  # whose dvc.lock is another
+
+
+def last_runs() -> dict[str, dict[str, Any]]:
+    """By stage."""
+    try:
+        with RECORD.open(newline="", encoding="utf-8") as file:
+            known = {row["stage"]: {**row, "seconds": float(row["seconds"])} for row in csv.DictReader(file)}
+    except FileNotFoundError:
+        known = {}
+    except (KeyError, TypeError, ValueError) as error:  # as by a merge
+        raise UserError(
+            f"{RECORD}: not as `make provenance` writes it; `git restore {RECORD}` brings it back"
+        ) from error
+    return known | {path.stem: read_json(path) for path in RUNS.glob("*.json")}
+
+
+def main() -> None:
+    runs, made = last_runs(), {*read_yaml(Path("dvc.lock"))["stages"], STUDY}
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    table.writeheader()
+    rows = [{"stage": stage, **values} for stage, values in runs.items() if stage in made]
+    table.writerows(sorted(rows, key=lambda row: row["finished"]))
+    write_text(RECORD, text.getvalue())
+    here = sum((RUNS / f"{row['stage']}.json").exists() for row in rows)
+    print(f"{RECORD}: {len(rows)} stages, {here} of them as they ran here")
+    if unknown := sorted(made - runs.keys() - {STUDY}):
+        print(f"no run is known of: {', '.join(unknown)}")
+
+
+if __name__ == "__main__":
+    run(main)
