@@ -1,5 +1,7 @@
 """A checkpoint: what is taken for one and what is not, whose it is, when it is due, and who may have it."""
 
+import errno
+import fcntl
 import io
 import logging
 import multiprocessing
@@ -90,3 +92,22 @@ def test_a_second_training_of_the_same_is_refused(tmp_path):
     holder.join()
     with Checkpoints(tmp_path).open("x") as checkpoint:
         assert checkpoint.load() is None
+
+
+def test_a_disk_that_knows_no_locks_is_said_and_trained_on(tmp_path, monkeypatch, caplog):
+    """As some network file systems."""
+
+    def refuse(code: int) -> None:
+        def flock(file, operation) -> None:
+            raise OSError(code, "refused")
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+
+    refuse(errno.ENOLCK)
+    with Checkpoints(tmp_path).open("x") as checkpoint:
+        checkpoint.save({"step": 1})
+        assert checkpoint.load() == {"step": 1}
+    assert caplog.messages == [f"{tmp_path}: nothing can be locked on this disk; let no other run train here meanwhile"]
+    refuse(errno.EIO)
+    with pytest.raises(OSError, match="refused"), Checkpoints(tmp_path).open("x"):
+        pass

@@ -56,7 +56,10 @@ def finish(project: Path, name: str) -> None:
     weights.unlink()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+LATER = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # of a kill, of a closed terminal, of a batch system
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, *(pytest.param(one, marks=pytest.mark.slow) for one in LATER)])
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_that_gets_a_signal_says_how_to_go_on_and_does(project, name, number):
     process, said = start(project, name)

@@ -1,4 +1,7 @@
+import errno
 import math
+import os
+import stat
 from pathlib import Path
 
 import pandas as pd
@@ -187,3 +190,23 @@ def test_csv_has_six_digits_and_plain_line_ends(tmp_path):
     write_csv(path, pd.DataFrame({"step": [99, 199], "loss": [1 / 3, 1234567.0]}))
     assert path.read_bytes() == b"step,loss\n99,0.333333\n199,1.23457e+06\n"
     assert read_csv(path)["step"].tolist() == [99, 199]
+
+
+def test_a_disk_that_cannot_sync_directories_is_written_to(tmp_path, monkeypatch):
+    """As some network file systems; any other failure of a disk is one."""
+    sync = os.fsync
+
+    def refuse(code: int) -> None:
+        def fsync(file: int) -> None:
+            if stat.S_ISDIR(os.fstat(file).st_mode):
+                raise OSError(code, "refused")
+            sync(file)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+
+    refuse(errno.EINVAL)
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+    refuse(errno.EIO)
+    with pytest.raises(UserError, match=r"a.txt: cannot be written \(refused\)"):
+        write_text(tmp_path / "a.txt", "newer")

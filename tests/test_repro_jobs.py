@@ -114,7 +114,7 @@ def test_a_failure_stops_only_what_depends_on_it(project):
     assert is_up_to_date(project)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_ends_every_process_in_one_line(project, number):
     process, pid = start(command("--jobs", "2"), project, SLOW="sources", BROKEN="-"), project / "pid"
     wait_until(lambda: pid.is_file() and pid.read_text(), seconds=60)

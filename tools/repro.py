@@ -24,7 +24,7 @@ from dvc.repo import Repo
 from dvc.repo.reproduce import plan_repro
 
 from dlreport.config import GAN_THREADS, load_params
-from dlreport.errors import UserError, run
+from dlreport.errors import STOPPING, UserError, run
 from provenance import last_runs
 
 GAN = "train_gan"  # on a CPU it takes a slot for each of its threads, every other stage one
@@ -53,7 +53,7 @@ class Pipeline:
     async def reproduce(self) -> int | None:
         """Run what is out of date; a failure stops only what depends on it. The number of the signal that ended it."""
         signals: asyncio.Queue[int] = asyncio.Queue()  # after the first they change nothing
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in STOPPING:
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
                 asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
         stopped = asyncio.create_task(signals.get())

@@ -4,6 +4,7 @@ A checkpoint is a file of tensors under the SHA-256 of its bytes, renamed into p
 one before it is kept. It lies in a directory of its settings, code and data, so it is never taken for others.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -19,11 +20,12 @@ from typing import Any, BinaryIO
 
 import torch
 
-from dlreport.errors import Interrupted, UserError
+from dlreport.errors import STOPPING, Interrupted, UserError
 from dlreport.io import tensors_from_bytes, tensors_to_bytes, write_atomic
 from dlreport.progress import log
 
 PACKAGE = Path(__file__).parent
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}  # of some network file systems
 _asked_to_stop: list[int] = []  # signals
 
 
@@ -32,9 +34,10 @@ def _stop(number: int, frame: object) -> None:
 
 
 def stop_by_signal() -> None:
-    """From now on SIGINT and SIGTERM do not end this process: training saves at its next step, and stops."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    """From now on these signals do not end this process: training saves at its next step, and stops."""
+    for number in STOPPING:
+        if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(number, _stop)
 
 
 def fingerprint(settings: dict[str, Any], *data: torch.Tensor) -> str:
@@ -86,6 +89,10 @@ class Disk:
                     f"{name} is being trained by process {file.read()} already, perhaps left by a killed run; "
                     "wait for it, or end it by `kill`, which loses nothing"
                 ) from None
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                log.warning("%s: nothing can be locked on this disk; let no other run train here meanwhile", directory)
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()

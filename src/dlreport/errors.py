@@ -1,7 +1,11 @@
-"""The one exception that means "the user can put this right"."""
+"""How a run ends early: by what the user can put right, and by signals."""
 
+import signal
 import sys
 from collections.abc import Callable
+
+# Of a terminal, of one that is closed, of the system, and of batch systems before a job's time is over
+STOPPING = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class UserError(Exception):

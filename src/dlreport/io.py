@@ -1,5 +1,6 @@
 """Files: everything is written whole or not at all, and no file of weights can hold code."""
 
+import errno
 import json
 import os
 import uuid
@@ -34,9 +35,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object], keep: Path | N
         if keep and path.exists():
             path.replace(keep)
         temporary.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        os.fsync(directory)
-        os.close(directory)
+        _sync_directory(path.parent)
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({error.strerror or error}); make room or give access, then run it again"
@@ -44,6 +43,18 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object], keep: Path | N
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _sync_directory(path: Path) -> None:
+    """So that a rename is on the disk. Some network file systems refuse it; theirs is then as safe as they make it."""
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
+    finally:
+        os.close(directory)
 
 
 def write_text(path: Path, text: str) -> None:
