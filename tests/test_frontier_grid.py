@@ -11,10 +11,12 @@ import torch
 import draw
 import grid
 import scratch
+from charts import scene, texts
 from dlreport import executor
 from dlreport.checkpoint import NO_CHECKPOINTS
+from dlreport.drawing import rows
 from dlreport.errors import UserError
-from dlreport.sequence import training
+from dlreport.sequence import figures, training
 from dlreport.sequence.training import draw as draw_steps
 from frontier import TINY, make, train
 
@@ -139,7 +141,10 @@ def test_metrics_are_the_longest_as_reported_and_the_best(table):
 
 def test_the_figure_draws_any_grid(table):
     both = pd.concat([table, table.assign(model="VanillaRNN", clip="effective"), table.assign(hidden_dim=16)])
-    assert len(draw.heat_map(both).axes[0].texts) == 15
+    drawn = scene(figures.study(rows(figures.with_variants(both))))
+    assert sorted(texts(drawn, "mark")) == sorted(f"{n} of 3" for n in [0, 1, 2, 3, 3] * 3)
+    lengths = [text for text in texts(drawn, "axis") if text.isdigit()]
+    assert lengths == ["5", "10", "20", "30", "40"]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def end(process: subprocess.Popen) -> str:
 
 
 def results(project: Path) -> dict[str, bytes]:
-    return {name: (project / grid.HERE / name).read_bytes() for name in ("runs.csv", "metrics.json", "heat_map.png")}
+    return {name: (project / grid.HERE / name).read_bytes() for name in ("runs.csv", "metrics.json", "heat_map.svg")}
 
 
 def training_process(parent: int) -> psutil.Process:

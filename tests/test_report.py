@@ -238,7 +238,7 @@ def test_every_parameter_is_in_the_settings(report, params):
 
 def test_no_gaps_are_left(report):
     prose = re.sub("```.*?```", "", report, flags=re.DOTALL)
-    assert not re.search(r"\S  +\S| $| [,;.]|None|nan|\{\{|\{%", prose, flags=re.MULTILINE)
+    assert not re.search(r"\S  +\S| $| [,;.]|None|\bnan\b|\{\{|\{%", prose, flags=re.MULTILINE)
     assert "\n\n\n" not in report
 
 

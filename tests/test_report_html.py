@@ -18,7 +18,7 @@ from dlreport.report.context import FIGURES
 from dlreport.report.render import EXPLORER, page
 from helpers import seeded
 
-GENERATOR = {"widths": [1, 2], "slope": 0.2, "weights": "AAA="}
+GENERATOR = {"widths": [1, 2], "slope": 0.2, "weights": "AAAA", "scales": "AAAAAA==", "biases": "AAAAAA=="}
 GRIDS = {0: b"before", 20: b"later"}
 
 
@@ -94,7 +94,7 @@ def test_the_explorer_is_in_the_page_with_its_generator(report):
     assert report.count(EXPLORER) == 1
     html = html_of(report)
     assert "explorer --" not in html
-    assert html.count('<form id="explorer"') == html.count('{"slope": 0.2, "weights": "AAA="') == 1
+    assert html.count('<form id="explorer"') == html.count('{"biases": "AAAAAA==", "scales"') == 1
 
 
 @pytest.fixture
@@ -121,10 +121,25 @@ def test_folded_layers_compute_what_the_generator_does(generator):
     torch.testing.assert_close(images, generator.double()(latents.double()), rtol=0, atol=1e-12)
 
 
-def test_encoded_layers_are_the_folded_ones_in_half_precision(generator):
+def test_encoded_layers_are_the_folded_ones_in_12_bits(generator):
     layers = fold(generator)
+    layers[0][0][3] = 0  # a row of zeros has no scale of its own
     encoded = encode(layers)
     assert (encoded["widths"], encoded["slope"]) == ([6, 128, 256, 512, 1024, 784], 0.2)
-    numbers = np.frombuffer(base64.b64decode(encoded["weights"]), "<f2")
-    expected = np.concatenate([part.numpy().ravel() for layer in layers for part in layer])
-    np.testing.assert_array_equal(numbers, expected.astype(np.float16))
+    packed, scales, biases = (
+        np.frombuffer(base64.b64decode(encoded[name]), kind)
+        for name, kind in (("weights", np.uint8), ("scales", "<f4"), ("biases", "<f4"))
+    )
+    bits = np.unpackbits(packed).reshape(-1, 12)
+    steps = bits @ (2 ** np.arange(11, -1, -1)) - 2048
+    at = row = 0
+    for weight, bias in layers:
+        rows, columns = weight.shape
+        found = steps[at : at + rows * columns].reshape(rows, columns)
+        assert abs(found).max() == 2047
+        scale = scales[row : row + rows, None].astype(float)
+        error = abs(found * scale - weight.numpy()) / weight.abs().amax(1, keepdim=True).clamp(min=1e-30).numpy()
+        assert error.max() <= 0.51 / 2047
+        np.testing.assert_allclose(biases[row : row + rows], bias.numpy(), rtol=1e-6)
+        at, row = at + rows * columns, row + rows
+    assert (at, row) == (len(steps), len(scales))

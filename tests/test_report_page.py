@@ -196,5 +196,5 @@ def test_the_explorer_draws_what_pytorch_draws(serial, open_page: Callable[..., 
     dim = json.loads(page.locator("#generator").text_content())["widths"][0]
     random = torch.randn(30, dim, generator=torch.Generator().manual_seed(1))
     latents = torch.cat([random, torch.zeros(1, dim), torch.ones(1, dim)])
-    assert largest_difference(page, project / "models/gan/0/generator.safetensors", latents) < 0.02
+    assert largest_difference(page, project / "models/gan/0/generator.safetensors", latents) < 0.04
     assert complaints == []

@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -71,8 +72,13 @@ def write_metrics(path: Path, values: Mapping[str, float | None]) -> None:
 
 
 def write_figure(path: Path, figure: Any) -> None:
-    """A matplotlib figure as PNG; no time and no version in it, so that the same figure is the same file."""
-    write_atomic(path, lambda file: figure.savefig(file, format="png", dpi=100, metadata={"Software": None}))
+    """A matplotlib figure as PNG, in grey, as all of ours are; no time and no version in it, so that the same figure is
+    the same file."""
+    from PIL import Image
+
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=100, metadata={"Software": None})
+    write_atomic(path, lambda file: Image.open(drawn).convert("L").save(file, format="PNG", optimize=True))
 
 
 def write_csv(path: Path, frame: "pd.DataFrame") -> None:

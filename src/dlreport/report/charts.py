@@ -79,9 +79,7 @@ def _steps(walks: pd.DataFrame) -> pd.DataFrame:
 def build(params: Params, results: dict) -> dict[str, Chart]:
     """`results` are those that context.build takes."""
     models, gradients = colours(params.sequence.models), results["gradients"]
-    lengths, study = sorted(params.sequence.lengths), results["study_cells"]
-    words = study["initialisation"].str.replace("_", " ") + ", clipping " + study["clip"]
-    names = study["model"] + ", " + study["hidden_dim"].astype(str) + " units, " + words
+    lengths = sorted(params.sequence.lengths)
     variants = {name: results[name].assign(variant=results[name]["variant"].str.replace("_", " ")) for name in ABLATION}
     curves = variants["ablation_curves"]
     growing = params.sequence.initialisation == "as_reported"  # the theory is of N(0, 1)
@@ -94,7 +92,7 @@ def build(params: Params, results: dict) -> dict[str, Chart]:
         "loss_curves": of_sequence.loss_curves(rows(losses, 3), models, GUESS_LOSS),
         "growth": of_sequence.growth(rows(growth, 3)),
         "gradients": of_sequence.gradients(rows(gradients[list(GRADIENTS)], 3), lengths),
-        "saturation": of_sequence.saturation(rows(_saturated(gradients), 3), lengths),
+        "saturation": of_sequence.saturation(rows(_saturated(gradients), 2), lengths),
         "probe": of_sequence.probe(rows(results["probe"], 3), models),
         "confusion": of_sequence.confusion(rows(_answers(results["confusion"]), 3), lengths),
         "accuracy_by_digit": of_sequence.accuracy_by_digit(rows(_by_digit(results["confusion"]), 3), models),
@@ -102,7 +100,7 @@ def build(params: Params, results: dict) -> dict[str, Chart]:
         "ablation_curves": of_sequence.ablation_curves(
             rows(curves.drop(columns="loss"), 3), [*curves["variant"].unique()]
         ),
-        "study": of_sequence.study(rows(study.assign(variant=names))),
+        "study": of_sequence.study(rows(of_sequence.with_variants(results["study_cells"]))),
         "losses": of_gan.losses(rows(results["losses"])),
         "quality_by_epoch": of_gan.quality_by_epoch(rows(results["quality_by_epoch"])),
         "digit_shares": of_gan.digit_shares(rows(results["digit_shares"])),

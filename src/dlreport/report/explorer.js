@@ -4,35 +4,34 @@
   const SIDE = 28;
   const STRIP = 9;
   const form = document.getElementById("explorer");
-  const { widths, slope, weights: encoded } = JSON.parse(document.getElementById("generator").textContent);
+  const given = JSON.parse(document.getElementById("generator").textContent);
+  const { widths, slope } = given;
 
-  // IEEE half precision: a sign, 5 bits of exponent, 10 of fraction.
-  function half(bits) {
-    const exponent = (bits >> 10) & 31;
-    const fraction = bits & 1023;
-    const size = exponent ? 2 ** (exponent - 25) * (1024 + fraction) : 2 ** -24 * fraction;
-    return bits >> 15 ? -size : size;
-  }
-
-  const bytes = atob(encoded);
-  const weights = new Float32Array(bytes.length / 2);
-  for (let i = 0; i < weights.length; i++) {
-    weights[i] = half(bytes.charCodeAt(2 * i) | (bytes.charCodeAt(2 * i + 1) << 8));
+  const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const floats = (text) => new Float32Array(bytes(text).buffer);
+  const packed = bytes(given.weights); // two integers of 12 bits in three bytes
+  const scales = floats(given.scales); // what one is worth, by row
+  const biases = floats(given.biases);
+  const weights = new Int16Array(packed.length / 3 * 2);
+  for (let i = 0; i < weights.length; i += 2) {
+    const at = i / 2 * 3;
+    weights[i] = (packed[at] << 4 | packed[at + 1] >> 4) - 2048;
+    weights[i + 1] = ((packed[at + 1] & 15) << 8 | packed[at + 2]) - 2048;
   }
 
   // A latent vector to 784 pixels in [-1, 1].
   window.generate = (latent) => {
     let input = latent;
-    let at = 0; // of this layer's weight in `weights`, and of its bias after that
+    let at = 0; // in `weights`
+    let row = 0; // in `scales` and `biases`
     for (let layer = 1; layer < widths.length; layer++) {
       const output = new Float32Array(widths[layer]);
-      const bias = at + output.length * input.length;
-      for (let unit = 0; unit < output.length; unit++) {
-        let sum = weights[bias + unit];
+      for (let unit = 0; unit < output.length; unit++, row++) {
+        let sum = 0;
         for (let i = 0; i < input.length; i++) sum += weights[at++] * input[i];
+        sum = sum * scales[row] + biases[row];
         output[unit] = layer === widths.length - 1 ? Math.tanh(sum) : sum > 0 ? sum : slope * sum;
       }
-      at = bias + output.length;
       input = output;
     }
     return input;

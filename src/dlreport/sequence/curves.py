@@ -10,7 +10,7 @@ from statistics import median, median_high
 import numpy as np
 import pandas as pd
 
-POINTS = 100  # of a thinned curve
+POINTS = 60  # of a thinned curve
 
 
 def thinned(curve: pd.DataFrame, points: int = POINTS) -> pd.DataFrame:

@@ -7,6 +7,8 @@ Columns of the tables: model, length, replicate, and what a function names. `whe
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from dlreport.drawing import BLUE, GREY, ORANGE, PURPLE, REVISION, Chart, choice, colour, level, number, opacity, panels
 from dlreport.drawing import replicates as of_replicates
 from dlreport.sequence.comparison import MEASURES
@@ -263,17 +265,17 @@ def ablation_curves(data: Chart, variants: Sequence[str]) -> Chart:
     return panels(lines, data, "variant", 5, order=variants, size={"height": 120})
 
 
+def with_variants(cells: pd.DataFrame) -> pd.DataFrame:
+    """The study's table with what tells its variants apart in words: `variant`."""
+    words = cells["initialisation"].str.replace("_", " ") + ", clipping " + cells["clip"]
+    return cells.assign(variant=cells["model"] + ", " + cells["hidden_dim"].astype(str) + " units, " + words)
+
+
 def study(data: Chart) -> Chart:
     """How many runs solve each length, a row for each variant. Columns: variant, length, solved, replicates,
     test_accuracy_mean."""
     cell = {
-        "x": {
-            "field": "length",
-            "type": "ordinal",
-            "title": "palindrome length",
-            "axis": {"labelAngle": 0},
-            "sort": None,
-        },
+        "x": {"field": "length", "type": "ordinal", "title": "palindrome length", "axis": {"labelAngle": 0}},
         "y": {"field": "variant", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 300}},
     }
     accuracy = number("test_accuracy_mean", "mean test accuracy")
@@ -284,5 +286,6 @@ def study(data: Chart) -> Chart:
         {"mark": "rect", "encoding": {**cell, "color": shown, "tooltip": [*said, accuracy]}},
         {"mark": "text", "encoding": {**cell, "text": {"field": "words"}, "color": light}},
     ]
+    as_number = {"calculate": "toNumber(datum.length)", "as": "length"}
     words = {"calculate": "datum.solved + ' of ' + datum.replicates", "as": "words"}
-    return {"data": data, "transform": [words], "layer": layers, "height": {"step": 26}, "width": 480}
+    return {"data": data, "transform": [as_number, words], "layer": layers, "height": {"step": 26}, "width": 480}
