@@ -16,7 +16,7 @@ Chart = dict[str, Any]
 GREY = "#8a8a8a"  # seen on a light and on a dark ground
 # of Okabe and Ito (2008), which those who see red and green alike tell apart
 BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9"
-PANEL = {"width": 200, "height": 170}  # pixels of a panel; the page makes them as wide as there is room
+PANEL = {"width": 200, "height": 145}  # pixels of a panel; the page makes them as wide as there is room
 CONFIG: Chart = {
     "font": "system-ui, sans-serif",
     "view": {"stroke": None},
@@ -29,6 +29,19 @@ CONFIG: Chart = {
 REVISION = {"field": "rev", "type": "nominal", "title": "revision", "sort": None}
 NUMBERS = ("length", "digit")  # fields by which charts have panels, and which are numbers
 CHOICE = "chosen"  # the name of the choice by a click in the legend
+
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+POWERS = [f"10{str(power).translate(SUPERSCRIPTS)}" for power in range(-30, 31)]
+# of an axis for numbers of very different size: powers of ten, and other ticks without words
+LOG = {
+    "scale": {"type": "log"},
+    "axis": {
+        "tickCount": 6,
+        "labelExpr": f"abs(log(datum.value) / LN10 - round(log(datum.value) / LN10)) < 1e-6"
+        f" ? {POWERS}[round(log(datum.value) / LN10) + 30] : ''",
+    },
+}
 
 
 def rows(table: pd.DataFrame, digits: int = 4) -> Chart:

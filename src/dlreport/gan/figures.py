@@ -109,7 +109,7 @@ def digit_shares(data: Chart, *, revisions: bool = False) -> Chart:
         "encoding": {"y": number("real", "share"), "color": {"field": "images", "type": "nominal"}},
     }
     kept = [{"filter": "datum.epoch > 0"}, generated]
-    return panels([*lines, real], data, "digit", 5, transform=kept, size={"width": 140, "height": 110})
+    return panels([*lines, real], data, "digit", 5, transform=kept, size={"width": 140, "height": 85})
 
 
 def walk(data: Chart, even: float) -> Chart:

@@ -20,7 +20,7 @@ from mdit_py_plugins.anchors import anchors_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from vl_convert import javascript_bundle
 
-from dlreport.drawing import CONFIG, Chart
+from dlreport.drawing import CONFIG, SUPERSCRIPTS, Chart
 from dlreport.statistics.claims import VERDICTS
 
 INK = {"labelColor": "currentColor", "titleColor": "currentColor"}
@@ -31,9 +31,6 @@ ON_THE_PAGE = {  # beside drawing's: the colour of the text, by day and by night
     "title": CONFIG["title"] | {"color": "currentColor"},
 }
 EXPLORER = "<!-- explorer -->"  # where the page draws images, a paragraph of the Markdown
-
-
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _fixed(value: float | None, digits: int = 4) -> str:

@@ -9,7 +9,21 @@ from typing import Any
 
 import pandas as pd
 
-from dlreport.drawing import BLUE, GREY, ORANGE, PURPLE, REVISION, Chart, choice, colour, level, number, opacity, panels
+from dlreport.drawing import (
+    BLUE,
+    GREY,
+    LOG,
+    ORANGE,
+    PURPLE,
+    REVISION,
+    Chart,
+    choice,
+    colour,
+    level,
+    number,
+    opacity,
+    panels,
+)
 from dlreport.drawing import replicates as of_replicates
 from dlreport.sequence.comparison import MEASURES
 from dlreport.sequence.models import MODELS, colours
@@ -59,7 +73,7 @@ def accuracy_by_length(data: Chart, colours: Mapping[str, str], *, revisions: bo
     }
     transform = [{"calculate": "datum.model + ' ' + datum.rev", "as": "of"}] if revisions else []
     layers: list[Chart] = [runs, median, crosses, *GUESS]
-    return panels(layers, data, "measure", 2, order=[*MEASURES], transform=transform, size={"height": 230})
+    return panels(layers, data, "measure", 2, order=[*MEASURES], transform=transform, size={"height": 200})
 
 
 def accuracy_curves(data: Chart, colours: Mapping[str, str], *, revisions: bool = False) -> Chart:
@@ -73,7 +87,7 @@ def loss_curves(data: Chart, colours: Mapping[str, str], guess_loss: float, *, r
     """Training loss by step on a logarithmic axis, a panel for each length. Columns: step, loss; where there is a
     column `published` it has the losses that the published training logs print, in rows of their own."""
     scale = {"type": "log", "domainMin": LEAST_LOSS, "clamp": True}
-    y = number("loss", "loss", scale=scale, axis={"format": "~e", "tickCount": 5})
+    y = number("loss", "loss", scale=scale, axis=LOG["axis"])
     lines = of_replicates(STEP, y, colour("model", colours), revisions=revisions)
     ours = [{**line, "transform": [{"filter": "datum.loss !== '' && datum.loss !== null"}]} for line in lines]
     said = [{"field": "model", "type": "nominal"}, {**STEP, "axis": None}, number("published", "published loss")]
@@ -97,9 +111,8 @@ def _median_and_range(x: Chart, name: str, title: str) -> list[Chart]:
     the medians of these."""
 
     def median(end: str, **more: Any) -> Chart:
-        return number(f"{name}_{end}", title, aggregate="median", scale={"type": "log"}, **more)
+        return number(f"{name}_{end}", title, aggregate="median", **LOG, **more)
 
-    axis = {"axis": {"format": "~e", "tickCount": 6}}
     shared = {"x": x, "color": colour("when", {**WHEN, THEORY: BLUE})}
     said = [{"field": "when", "type": "nominal"}, {**x}, median("median", format=".3~g")]
     for one in said:
@@ -107,12 +120,12 @@ def _median_and_range(x: Chart, name: str, title: str) -> list[Chart]:
             one.pop(key, None)
     ranges = {
         "mark": {"type": "area", "opacity": 0.18},
-        "encoding": {**shared, "y": median("low", **axis), "y2": {"field": f"{name}_high", "aggregate": "median"}},
+        "encoding": {**shared, "y": median("low"), "y2": {"field": f"{name}_high", "aggregate": "median"}},
     }
     line = {
         "params": [choice("when")],
         "mark": {"type": "line", "strokeWidth": 2.2},
-        "encoding": {**shared, "y": median("median", **axis), "opacity": opacity(1)},
+        "encoding": {**shared, "y": median("median"), "opacity": opacity(1)},
     }
     pointed = {
         "mark": {"type": "circle", "size": 100, "opacity": 0},
@@ -126,12 +139,11 @@ def growth(data: Chart, *, revisions: bool = False) -> Chart:
     panel for each model. Columns: when, back, growth_low, growth_median, growth_high, growth_rms (root mean square)."""
     x = number("back", "time steps back from the last", axis={"format": "d", "tickMinStep": 1})
     title = "gradient, as a multiple of the last step's"
-    log = {"scale": {"type": "log"}, "axis": {"format": "~e", "tickCount": 6}}
     squares = {
         "mark": {"type": "line", "strokeDash": [3, 3], "strokeWidth": 1.6},
         "encoding": {
             "x": x,
-            "y": number("growth_rms", title, aggregate="median", **log),
+            "y": number("growth_rms", title, aggregate="median", **LOG),
             "color": colour("when", {**WHEN, THEORY: BLUE}),
             "opacity": opacity(1),
         },
@@ -150,14 +162,14 @@ def growth(data: Chart, *, revisions: bool = False) -> Chart:
             "mark": {"type": "line", "strokeWidth": 2.2},
             "encoding": {
                 "x": x,
-                "y": number("growth_median", f"{title}, after training", aggregate="median", **log),
+                "y": number("growth_median", f"{title}, after training", aggregate="median", **LOG),
                 "color": colour("model", colours(MODELS)),
                 "opacity": opacity(1),
                 "strokeDash": REVISION,
             },
         }
         layers = [line]
-    return panels(layers, data, "model", 2, order=[*MODELS], transform=kept, size={"height": 230})
+    return panels(layers, data, "model", 2, order=[*MODELS], transform=kept, size={"height": 170})
 
 
 def _by_length(lengths: Sequence[int]) -> Chart:
@@ -216,7 +228,7 @@ def confusion(data: Chart, lengths: Sequence[int]) -> Chart:
                 "encoding": {
                     "x": {"field": "answer", "type": "ordinal", "title": "answer", "axis": {"labelAngle": 0}},
                     "y": {"field": "digit", "type": "ordinal", "title": "first digit"},
-                    "color": {**share, "scale": {"scheme": "viridis", "domain": [0, 1]}},
+                    "color": {**share, "scale": {"scheme": "viridis", "domain": [0, 1]}, "legend": {"orient": "right"}},
                     "tooltip": [
                         *({"field": name, "type": "nominal"} for name in ("model", "digit", "answer")),
                         {**share, "format": ".3f"},
@@ -254,7 +266,7 @@ def ablation(data: Chart, *, revisions: bool = False) -> Chart:
         "encoding": {"x": {**x, "aggregate": "median"}, "y": y, **apart},
     }
     median["encoding"]["tooltip"] = [*said, {**number("test_accuracy", "median run"), "aggregate": "median"}]
-    return panels([runs, median], data, "length", 2, LENGTH, size={"height": {"step": 22}})
+    return panels([runs, median], data, "length", 2, LENGTH, size={"height": {"step": 18}})
 
 
 def ablation_curves(data: Chart, variants: Sequence[str]) -> Chart:
@@ -279,7 +291,7 @@ def study(data: Chart) -> Chart:
         "y": {"field": "variant", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 300}},
     }
     accuracy = number("test_accuracy_mean", "mean test accuracy")
-    shown = {**accuracy, "scale": {"scheme": "viridis", "domain": [0, 1]}}
+    shown = {**accuracy, "scale": {"scheme": "viridis", "domain": [0, 1]}, "legend": {"orient": "right"}}
     said = [{"field": name, "type": "nominal"} for name in ("variant", "length", "solved", "replicates")]
     light = {"condition": {"test": "datum.test_accuracy_mean > 0.6", "value": "black"}, "value": "white"}
     layers = [
@@ -288,4 +300,4 @@ def study(data: Chart) -> Chart:
     ]
     as_number = {"calculate": "toNumber(datum.length)", "as": "length"}
     words = {"calculate": "datum.solved + ' of ' + datum.replicates", "as": "words"}
-    return {"data": data, "transform": [as_number, words], "layer": layers, "height": {"step": 26}, "width": 480}
+    return {"data": data, "transform": [as_number, words], "layer": layers, "height": {"step": 22}, "width": 480}
