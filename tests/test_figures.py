@@ -151,7 +151,7 @@ def test_growth_is_of_the_longest_length_beside_the_theory():
         {"model": "VanillaRNN", "length": 10, "when": of_sequence.THEORY, "back": STEPS, "growth_rms": 7.0}
     )
     found = panels(of_sequence.growth(rows(pd.concat([table, theory]))))
-    title, back = "gradient, as a multiple of the last step's", "time steps back from the last"
+    title, back = "gradient over the last step's", "time steps back from the last"
     for number, (model, panel) in enumerate(found.items()):
         lines = {(line.said[0]["when"], line.dashed): line for line in marks(panel, "line")}
         for k, when in enumerate(of_sequence.WHEN):

@@ -44,7 +44,7 @@ def accuracy_by_length(data: Chart, colours: Mapping[str, str], *, revisions: bo
     x = {"field": "length", "type": "ordinal", "title": "palindrome length", "sort": None, "axis": {"labelAngle": 0}}
     beside = {"field": "of" if revisions else "model", "type": "nominal", "sort": None}
     apart: Chart = {"x": x, "xOffset": beside, "color": colour("model", colours)}
-    shape = {"shape": {"field": "rev", "sort": None}} if revisions else {}
+    shape = {"shape": REVISION} if revisions else {}
     y = number("accuracy", "accuracy", **ACCURACY)
     middle, published = ({**number(name, "accuracy"), "aggregate": "median"} for name in ("accuracy", "published"))
 
@@ -138,7 +138,7 @@ def growth(data: Chart, *, revisions: bool = False) -> Chart:
     """At the greatest length, a sequence's gradient over its own at the last step, by the steps back from that one; a
     panel for each model. Columns: when, back, growth_low, growth_median, growth_high, growth_rms (root mean square)."""
     x = number("back", "time steps back from the last", axis={"format": "d", "tickMinStep": 1})
-    title = "gradient, as a multiple of the last step's"
+    title = "gradient over the last step's"
     squares = {
         "mark": {"type": "line", "strokeDash": [3, 3], "strokeWidth": 1.6},
         "encoding": {
@@ -162,7 +162,7 @@ def growth(data: Chart, *, revisions: bool = False) -> Chart:
             "mark": {"type": "line", "strokeWidth": 2.2},
             "encoding": {
                 "x": x,
-                "y": number("growth_median", f"{title}, after training", aggregate="median", **LOG),
+                "y": number("growth_median", "gradient over the last step's", aggregate="median", **LOG),
                 "color": colour("model", colours(MODELS)),
                 "opacity": opacity(1),
                 "strokeDash": REVISION,
