@@ -14,6 +14,7 @@ import scratch
 from helpers import stages_run
 
 pytest_plugins = ["browser"]
+pytestmark = pytest.mark.slow
 
 HOME = "~/dlreport"  # of the recipe
 
@@ -46,7 +47,6 @@ def test_the_pipeline_runs_with_a_notebooks_settings(outputs):
     assert re.search(r"file://\S+/dvc_plots/index.html", said(outputs[2]))
 
 
-@pytest.mark.slow
 def test_the_page_is_drawn_in_the_notebook(outputs, open_page, tmp_path):
     [shown] = [output["data"]["text/html"] for output in outputs[3] if "data" in output]
     (tmp_path / "notebook.html").write_text(f"<!doctype html><meta charset=utf-8>{shown}", encoding="utf-8")
