@@ -239,7 +239,7 @@ def test_around_012_is_not_a_guess(as_claimed, value, expected):
         ([0.1] * 20, SUPPORTED, NOT_SUPPORTED),
         ([0.1] * 10 + [0.13] * 10, UNDECIDED, UNDECIDED),
         ([0.13] * 20, NOT_SUPPORTED, SUPPORTED),
-        ([0.107] * 20, NOT_SUPPORTED, SUPPORTED),  # a little, and more than a hundredth is not ruled out
+        ([0.107] * 20, SUPPORTED, SUPPORTED),  # a little more than a guess, and less than a hundredth more
         ([0.1] * 5, UNDECIDED, UNDECIDED),
     ],
 )

@@ -74,7 +74,7 @@ def test_median_in_range(values, verdict):
 
 def test_a_median_is_given_with_its_interval_and_with_what_it_can_see():
     outcome = median_in_range([0.1, 0.2, 0.3, 0.4, 0.5, 0.9], 0, 1, 0.95)
-    assert (outcome.evidence, outcome.power) == ("median 0.35, 0.1 to 0.9", "sees a median 0.55 from an edge")
+    assert (outcome.evidence, outcome.power) == ("median 0.35, 0.1 to 0.9", "sees a median 0.55 beyond the threshold")
     alone = median_in_range([inf], 0, 1, 0.95)
     assert (alone.evidence, alone.power, alone.verdict) == ("median ∞ of 1 runs", NOTHING, UNDECIDED)
     never = median_in_range([inf] * 6, 0, 1, 0.95)
@@ -167,7 +167,7 @@ def test_a_published_test_has_the_error_of_its_sequences():
     tested = one_of_ours(ours, 0.95, 0.95, trials=20)
     assert tested.verdict == SUPPORTED
     assert tested.p == pytest.approx(2 * (1 + 20 * binom.sf(18, 20, 0.9)) / 21)
-    assert "of 20 such tests 7.83 would be as far out" in tested.evidence
+    assert "of 20 such tests of our runs, 7.8 would be expected to be as far out" in tested.evidence
     assert one_of_ours(ours, 0.2, 0.95, trials=20).verdict == UNDECIDED
     assert one_of_ours([1.0] * 6, 1.0, 0.95, trials=128).verdict == SUPPORTED
     assert one_of_ours([0.9] * 39, 0.2, 0.95, trials=20).verdict == NOT_SUPPORTED

@@ -25,6 +25,7 @@ MOST = 0.5  # share of the whole
 BACK = 0.5  # share of a loss's first move that it takes back: less could be noise
 SETTLED = 0.01  # a loss that moves no more has settled: from epoch to epoch it moves by a third of that
 STEADY = 0.1  # an FID that moves no more is steady: two sets of one generator's images differ by nearly as much
+APART = 0.55  # of generated and real images told apart: a twentieth better than a guess
 GUESS = 0.5  # share of right answers to a question of two sides
 ALIKE = 0.1  # spread of the losses' sum over the discriminator's: far below one, but not the zero of a zero-sum game
 LEAST = 5e-5  # a share of less, as none of 10,000 images, counts as this: half an image
@@ -48,6 +49,7 @@ class Scale(NamedTuple):
 
     to: Callable
     back: Callable
+    sees: Callable[[float, str], str]  # half an interval on this scale, and the form of its numbers -> power, in words
 
 
 def _log_odds(share: float) -> float:
@@ -55,9 +57,12 @@ def _log_odds(share: float) -> float:
         return np.log(share) - np.log1p(-np.asarray(share, dtype=float))
 
 
-PLAIN = Scale(np.asarray, np.asarray)
-RATIO = Scale(np.log, np.exp)
-SHARE = Scale(_log_odds, lambda odds: 1 / (1 + np.exp(-odds)))
+PLAIN = Scale(np.asarray, np.asarray, lambda half, form: f"sees a mean {format(half, form)} beyond the threshold")
+RATIO = Scale(np.log, np.exp, lambda half, _: f"sees a ratio {np.exp(half):.2f} times the threshold")
+SHARE = Scale(
+    *(_log_odds, lambda odds: 1 / (1 + np.exp(-odds))),
+    lambda half, _: f"sees odds {np.exp(half):.1f} times those of the threshold",
+)
 
 
 @dataclass(frozen=True)
@@ -78,11 +83,14 @@ class Trainings:
         scaled, least, most = scale.to(values).tolist(), scale.to(low).item(), scale.to(high).item()
         ends = student(scaled, self.confidence)
         centre, *interval = (format(number, form) for number in scale.back(np.array([np.mean(scaled), *ends])))
-        verdict = mean_in_range(scaled, least, most, self.confidence).verdict
+        found = mean_in_range(scaled, least, most, self.confidence)
+        evidence, sees = (
+            f"{what} {centre} ({' to '.join(interval)}); {each}".lstrip(),
+            scale.sees((ends[1] - ends[0]) / 2, form),
+        )
         # as of a discriminator that calls all images real: 0.5 each time
-        if ends[0] == ends[1] and ends[0] in (least, most):
-            verdict = UNDECIDED
-        return Outcome(verdict, f"{what} {centre} ({' to '.join(interval)}); {each}".lstrip(), self.confidence)
+        verdict = UNDECIDED if ends[0] == ends[1] and ends[0] in (least, most) else found.verdict
+        return Outcome(verdict, evidence, self.confidence, found.p, sees)
 
     def share(self, values: pd.Series, low: float = 0, high: float = 1, what: str = "") -> Outcome:
         return self.mean(values.clip(LEAST, 1 - LEAST), low, high, ".1%", what, SHARE)
@@ -95,7 +103,7 @@ class Trainings:
 def check(e: GanEvidence) -> Iterator[Statement]:
     """All statements."""
     thresholds = {"jump": JUMP, "copied": COPIED, "most": MOST, "back": BACK, "settled": SETTLED, "steady": STEADY}
-    thresholds |= {"guess": GUESS, "alike": ALIKE}
+    thresholds |= {"guess": GUESS, "alike": ALIKE, "apart": APART}
     claims = Claims(FILE, **thresholds, **e.params.quality.model_dump(include={"confident", "missing_below"}))
     trainings = Trainings(e.params.sequence.test.confidence)
     yield from _images(e, claims, trainings)
@@ -119,7 +127,7 @@ def _images(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
     quality = e.quality.set_index("images")
     real = quality.loc["training images"]
     told_apart = quality.loc[["generator"], "two_sample_accuracy"]
-    yield claims.state(5, "indistinguishable", trainings.share(told_apart, high=real["two_sample_high"]))
+    yield claims.state(5, "indistinguishable", trainings.share(told_apart, high=APART))
     rarest = e.shares[e.shares["epoch"] == e.shares["epoch"].max()].groupby("replicate")["share"].min()
     yield claims.state(
         5, "complete", trainings.share(rarest, low=e.params.quality.missing_below, what="the rarest has")

@@ -19,7 +19,6 @@ from dlreport.sequence.curves import (
     knee,
     late_fall,
     late_gain,
-    memory_column,
     steps_to_reach,
 )
 from dlreport.sequence.thresholds import CHANCE, CONVERGED, GUESS_LOSS, RETAINED
@@ -115,8 +114,8 @@ class SequenceEvidence:
     def median_in(self, values: list[float], at_least: float, at_most: float) -> Outcome:
         return median_in_range(values, at_least, at_most, self.params.sequence.test.confidence)
 
-    def smaller(self, values: list[float], others: list[float]) -> Outcome:
-        return mann_whitney(values, others, self.params.sequence.test.confidence)
+    def smaller(self, values: list[float], others: list[float], names: tuple[str, str], unit: str = "") -> Outcome:
+        return mann_whitney(values, others, self.params.sequence.test.confidence, names, unit)
 
     def solved(self, claim: int | str, task: Key) -> Statement:
         outcome = self.most([bool(solved) for solved in self.column(task, "solved")])
@@ -133,7 +132,9 @@ class SequenceEvidence:
 
     def fluctuates_less(self, less: Key, more: Key) -> Outcome:
         batch = self.params.sequence.batch_size
-        return self.smaller(*(excess_spread(self.curves[task], self.average_from, batch) for task in (less, more)))
+        spreads = [excess_spread(self.curves[task], self.average_from, batch) for task in (less, more)]
+        names = (less[0], more[0]) if less[0] != more[0] else (f"length {less[1]}", f"length {more[1]}")
+        return self.smaller(spreads[0], spreads[1], names)
 
     def by_run(self, task: Key) -> list[pd.DataFrame]:
         """The replicates' curves."""
@@ -210,7 +211,7 @@ def claim_3(e: SequenceEvidence) -> Iterator[Statement]:
         if (task := (VANILLA, length)) in e.replicates:
             losses = e.curves[task].groupby("replicate")["loss_mean"].agg(["first", "last"])
             still = [abs(fall) <= STILL for fall in late_fall(e.curves[task], e.average_from)]
-            guesses = [GUESS[0] <= low and high <= GUESS[1] for low, high in e.tested(task)]
+            guesses = [GUESS[0] <= accuracy <= GUESS[1] for accuracy in e.column(task, "test_accuracy")]
             for name, outcome in (
                 ("falls", e.most((losses["first"] > losses["last"]).tolist())),
                 ("converges", e.most(still)),
@@ -235,17 +236,19 @@ def claim_4(e: SequenceEvidence) -> Iterator[Statement]:
         return
     longest = e.lengths[-1]
     ends = e.ends(longest)
-    kept = {model: first_over_last(ends[model], memory_column(ends[model])) for model in (VANILLA, LSTM)}
+    kept = {model: first_over_last(ends[model], "gradient_median") for model in (VANILLA, LSTM)}
     off = {model: distance_from_one(ratios) for model, ratios in kept.items()}
     solved = [_longest_solved(e, model) for model in (VANILLA, LSTM)]
-    yield e.claims.state(4, "longer", e.smaller(*solved), lengths=", ".join(map(str, e.lengths)))
-    yield e.claims.state(4, "keeps_more", e.smaller(off[LSTM], off[VANILLA]), length=longest)
+    longer = e.smaller(solved[0], solved[1], (VANILLA, LSTM))
+    yield e.claims.state(4, "longer", longer, lengths=", ".join(map(str, e.lengths)))
+    keeps_more = e.smaller(off[LSTM], off[VANILLA], (LSTM, VANILLA), " powers of ten")
+    yield e.claims.state(4, "keeps_more", keeps_more, length=longest)
     yield e.claims.state(4, "lstm_keeps", e.most([share >= VANISHED for share in kept[LSTM]]), length=longest)
     yield e.claims.state(4, "vanishes", e.most([share < VANISHED for share in kept[VANILLA]]), length=longest)
     yield e.claims.state(4, "gates", e.most(_needed(ends[LSTM], "held_accuracy")), length=longest)
     for length in e.lengths:
         steps = [e.reached((model, length)) for model in (LSTM, VANILLA)]
-        yield e.claims.state(4, "faster", e.smaller(*steps), length=length)
+        yield e.claims.state(4, "faster", e.smaller(steps[0], steps[1], (LSTM, VANILLA), " steps"), length=length)
     for length in e.lengths:
         if length != 5:  # that is part of claim 1
             yield e.steadier(4, length)

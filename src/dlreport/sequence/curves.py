@@ -104,12 +104,6 @@ def course(curve: pd.DataFrame, threshold: float, steps: int, average_from: int)
     }
 
 
-def memory_column(gradients: pd.DataFrame) -> str:
-    """The gradient by the part of one model's state that carries its memory: d loss / d c_t, or where there is no c
-    d loss / d h_t."""
-    return "gradient_cell" if gradients["gradient_cell"].notna().any() else "gradient"
-
-
 def first_over_last(gradients: pd.DataFrame, column: str) -> list[float]:
     """Of each replicate of one model a gradient at the first time step over that at the last."""
     by_step = gradients.pivot(index="replicate", columns="t", values=column)

@@ -18,7 +18,7 @@ from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Ou
 
 VERDICTS = (SUPPORTED, NOT_SUPPORTED, UNDECIDED)
 OURS = "ours"  # in place of a claim's number: a finding of ours
-CHOICE = re.compile(r"\[(.*?)\|(.*?)\]")
+CHOICE = re.compile(r"\[(.*?)\|(.*?)(?:\|(.*?))?\]")
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,13 @@ class Statement:
 
 
 def _clause(text: str, verdict: str) -> str:
-    """The words of this verdict; of an empty text none."""
-    clause = CHOICE.sub(r"\2" if verdict == NOT_SUPPORTED else r"\1", text)
+    """The words of this verdict; of an empty text none. Undecided takes the third words, or where there are none the
+    first."""
+
+    def chosen(words: re.Match[str]) -> str:
+        return words[2] if verdict == NOT_SUPPORTED else (words[3] or words[1]) if verdict == UNDECIDED else words[1]
+
+    clause = CHOICE.sub(chosen, text)
     if clause and verdict == UNDECIDED:
         clause = f"it is undecided whether {clause}"
     return clause[:1].upper() + clause[1:]

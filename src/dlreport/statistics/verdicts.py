@@ -28,7 +28,7 @@ from dlreport.statistics.intervals import exact, of_median, student, student_of_
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 SEEN = 0.8  # how often a test is to find what it is said to see
-NOTHING = "decides nothing with so few runs"
+NOTHING = "decides nothing with so few runs"  # or with runs that are all alike
 
 # scipy is imported where it is used, as its import takes a second.
 
@@ -39,7 +39,7 @@ class Outcome:
     evidence: str
     level: float | None = None  # of the test's confidence; None where one run decides
     p: float | None = None  # two-sided; where there is one, at most 1 - level decides
-    power: str = "not known from one run"  # what so many runs could have seen
+    power: str = NOTHING  # what so many runs could have seen
 
 
 def _number(value: float) -> str:
@@ -111,7 +111,7 @@ def median_in_range(values: Sequence[float], at_least: float, at_most: float, co
     if not isnan(low):
         evidence = f"median {_number(middle)}, {_number(low)} to {_number(high)}"
     if isfinite(high):
-        power = f"sees a median {max(middle - low, high - middle):.2g} from an edge"
+        power = f"sees a median {_number(float(f'{max(middle - low, high - middle):.2g}'))} beyond the threshold"
     return Outcome(verdict, evidence, confidence, min(within, beside), power)
 
 
@@ -127,7 +127,9 @@ def mean_in_range(
     power = NOTHING
     if not isnan(low):
         interval = f"{_number(low)} to {_number(high)}"
-        power = f"sees a mean {max(mean(values) - low, high - mean(values)):.2g} from an edge"
+        power = (
+            f"sees a mean {_number(float(f'{max(mean(values) - low, high - mean(values)):.2g}'))} beyond the threshold"
+        )
     evidence = f"{_number(mean(values))} ({interval})"
     return Outcome(verdict, evidence, confidence, _student_p(values, at_least, at_most, shares), power)
 
@@ -145,13 +147,21 @@ def _student_p(values: Sequence[float], at_least: float, at_most: float, shares:
     return max(float(ttest_1samp(turned(values), turned(edge)).pvalue) for edge in edges)
 
 
-def mann_whitney(smaller: Sequence[float], larger: Sequence[float], confidence: float) -> Outcome:
-    """A value of infinity, as of a step that was never reached, is the largest."""
+def mann_whitney(
+    smaller: Sequence[float],
+    larger: Sequence[float],
+    confidence: float,
+    names: tuple[str, str] = ("first", "second"),
+    unit: str = "",
+) -> Outcome:
+    """A value of infinity, as of a step that was never reached, is the largest. `names` are those of the two sets, and
+    `unit` that of their values, for the evidence."""
     from scipy.stats import PermutationMethod, mannwhitneyu
 
-    medians = " and ".join(_number(median_high(values)) for values in (smaller, larger))
+    each = zip(names, (smaller, larger), strict=True)
+    medians = "medians: " + ", ".join(f"{name} {_number(median_high(values))}{unit}" for name, values in each)
     if min(len(smaller), len(larger)) < 2:
-        return Outcome(UNDECIDED, f"medians {medians}, one run", confidence, power=NOTHING)
+        return Outcome(UNDECIDED, f"{medians}; one run", confidence, power=NOTHING)
     together = [*smaller, *larger]
     # with ties scipy's own choice is the test for many values
     ties = len(set(together)) < len(together)
@@ -162,7 +172,7 @@ def mann_whitney(smaller: Sequence[float], larger: Sequence[float], confidence: 
         verdict = SUPPORTED if statistic < len(smaller) * len(larger) / 2 else NOT_SUPPORTED
     sees = _difference_seen(len(smaller), len(larger), confidence)
     power = NOTHING if sees is None else f"sees a difference of {sees:.1f} standard deviations"
-    return Outcome(verdict, f"medians {medians}, p = {p:.2g}", confidence, float(p), power)
+    return Outcome(verdict, f"{medians}; p = {p:.2g}", confidence, float(p), power)
 
 
 @cache
@@ -234,6 +244,6 @@ def one_of_ours(values: Sequence[float], published: float, confidence: float, tr
         verdict = NOT_SUPPORTED if small(p, confidence) else SUPPORTED if nearer >= 1 - 1e-9 else UNDECIDED
     evidence = f"{_number(min(values))} to {_number(max(values))} in {runs} runs; published {_number(published)}"
     if trials:
-        evidence += f"; of {runs} such tests {nearer:.2f} would be as far out"
+        evidence += f"; of {runs} such tests of our runs, {nearer:.1f} would be expected to be as far out"
     power = f"can be refuted from {ceil(2 / (1 - confidence) - 1 - 1e-9)} runs on"
     return Outcome(verdict, evidence, confidence, p, power)
