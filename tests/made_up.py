@@ -165,6 +165,9 @@ def results(tasks: dict[tuple[str, int], tuple[float, int, float]] = AS_PUBLISHE
             | {"precision": [1.0, 0.9, 0.9], "density": [0.2, 1, 1], "coverage": [0.0001, 0.9, 0.9]}
         ),
         "quality_by_digit": by_digit(),
+        "digit_shares": pd.DataFrame(
+            {"replicate": 0, "epoch": 250, "digit": [0, 1], "share": [0.75, 0.25], "real": 0.5}
+        ),
         "claims": pd.DataFrame(
             [
                 {"claim": claim, "statement": "so", "test": "thus", "why": "as", "verdict": verdict, "evidence": "that"}

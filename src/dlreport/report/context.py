@@ -5,6 +5,8 @@ import inspect
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from math import inf
+from operator import itemgetter
 from textwrap import dedent
 from typing import Any
 
@@ -92,6 +94,15 @@ def _ablation_counts(table: pd.DataFrame) -> dict[str, dict[int, dict[str, int]]
     return {variant: group.droplevel(0).to_dict("index") for variant, group in found.groupby(level=0, sort=False)}
 
 
+def _helping(table: pd.DataFrame) -> str:
+    """Which variants solve which length in some run, in words."""
+    solved = table[table["solved"] == 1].groupby("length")["variant"].unique()
+    words = [f"{', '.join(solved[n]).replace('_', ' ')} at length {n}" for n in solved.index]
+    return (
+        f"These variants solve a length in some run: {'; '.join(words)}." if words else "No variant solves any length."
+    )
+
+
 def _changes(params: Params) -> dict[str, str]:
     """By variant what it changes, in words."""
     found = {"as_reported": "nothing"}
@@ -136,9 +147,10 @@ def _read(table: pd.DataFrame) -> dict[tuple[str, int], dict[str, list[float]]]:
 
 
 def _by_digit(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """By model and length the accuracy of the answers to the test's sequences of all replicates, and that by first
-    digit."""
+    """By model and length the accuracy of the answers to the test's sequences of the probed replicates, and that by
+    first digit."""
     found = []
+    table = table[table["replicate"] < PROBED]  # of the runs that are probed
     for (model, length), cell in table.groupby(["model", "length"], sort=False):
         of_digit = cell.groupby("digit")["sequences"].sum()
         right = cell[cell["digit"] == cell["answer"]].groupby("digit")["sequences"].sum()
@@ -201,6 +213,8 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
     quality = _over_trainings(results["quality"])
     fids = _records(results["quality_by_epoch"].groupby("epoch").mean().reset_index())
     claims, of_sequences = results["claims"].astype({"claim": "Int64"}), Claims(SEQUENCE_CLAIMS)
+    last = results["digit_shares"][results["digit_shares"]["epoch"] == results["digit_shares"]["epoch"].max()]
+    drawn, share = _records(last.groupby("digit")["share"].mean().reset_index()), itemgetter("share")
     # what the text says first: what the published report got wrong, and the headlines
     refuted = claims["claim"].notna() & (claims["verdict"] == NOT_SUPPORTED)
     said = claims.assign(first=refuted | claims["headline"].fillna("").ne(""))
@@ -248,6 +262,13 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "theory": mean_field(sequence.hidden_dim, INPUT),
         "read": _read(results["probe"]),
         "by_digit": _by_digit(results["confusion"]),
+        "reached": {
+            name: [
+                "never" if row["reached"] == inf else f"{row['reached']:,}" for row in courses if row["model"] == name
+            ]
+            for name in sequence.models
+        },
+        "helping": _helping(results["ablation_runs"]),
         "growths": results["ablation_growth"].set_index("variant").to_dict("index"),
         "ablation_means": _ablation_counts(results["ablation_runs"]),
         "changes": _changes(params),
@@ -262,6 +283,8 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "late_losses": losses.iloc[-1].to_dict(),
         "walks": _walks(results["walks"]),
         "quality": quality,
+        "rarest": min(drawn, key=share),
+        "commonest": max(drawn, key=share),
         "quality_by_digit": _quality_by_digit(results["quality_by_digit"]),
         "fids": fids,
         "best": min(fids, key=lambda row: row["fid"]),

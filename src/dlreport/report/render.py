@@ -127,7 +127,13 @@ def page(
         return self.renderToken(tokens, index, options, env)
 
     parser.add_render_rule("image", image)
-    parser.add_render_rule("table_open", lambda *_: '<div class="table"><table>\n')
+
+    def code(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
+        return f'<pre tabindex="0"><code>{escape(tokens[index].content)}</code></pre>\n'
+
+    # what may have to be scrolled can be reached by keyboard
+    parser.add_render_rule("fence", code)
+    parser.add_render_rule("table_open", lambda *_: '<div class="table" tabindex="0"><table>\n')
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
     tokens = parser.parse(source)
     environment = _environment(autoescape=True)
