@@ -211,7 +211,7 @@ def test_another_model_is_nobody_elses_dependency(tree, monkeypatch):
     assert changed(before) == set()
 
     (tree / "params.yaml").write_text("sequence: {models: [VanillaRNN, LSTM, Other, Nobody, [no, model]]}\n")
-    names = ("compare_sequences", "evaluate_sequence", "report", "train_sequence")
+    names = ("evaluate_sequence", "report", "train_sequence")
     assert changed(before) == {f"sources/{name}/Other.txt" for name in names}
     text = sources.derive()[Path("sources/train_sequence/Other.txt")]
     assert "models/other.py" in text
@@ -221,7 +221,7 @@ def test_another_model_is_nobody_elses_dependency(tree, monkeypatch):
 def test_a_colour_redraws_and_trains_nothing(tree, monkeypatch):
     before = sources.derive()
     monkeypatch.setitem(MODELS, "LSTM", MODELS["LSTM"]._replace(colour="#000000"))
-    assert changed(before) == {f"sources/{name}/LSTM.txt" for name in ("compare_sequences", "evaluate_sequence")}
+    assert changed(before) == {f"sources/{name}/LSTM.txt" for name in ("frontier/draw", "report")}
 
 
 @pytest.mark.parametrize(
