@@ -30,6 +30,7 @@
     place.dataset.room = room;
     const options = { renderer: "svg", actions: false, config, tooltip: { theme: "custom" } };
     await vegaEmbed(place, fitted(charts[place.dataset.chart], room), options);
+    place.querySelector("svg").setAttribute("aria-hidden", "true"); // what the place says is for the whole
   }
 
   async function drawAll() {
