@@ -236,7 +236,7 @@ def test_a_new_length_trains_that_length_alone(project):
     assert set(ran) == {"sources", *COLLECTORS, *sequence_stages(4)}
     report = (project / "report/report.md").read_text()
     assert "<summary>Length 4, " in report
-    assert report.index("<summary>Length 4, ") < report.index("### Length 5")
+    assert report.index("<summary>Length 4, ") < report.index("<summary>Length 5, ")
 
 
 @pytest.mark.slow

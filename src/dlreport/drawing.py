@@ -21,6 +21,7 @@ CONFIG: Chart = {
     "font": "system-ui, sans-serif",
     "view": {"stroke": None},
     "axis": {"gridOpacity": 0.25, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal"},
+    "axisY": {"labelLimit": 300},
     "legend": {"labelFontSize": 12, "titleFontSize": 12, "orient": "top", "symbolStrokeWidth": 3, "symbolOpacity": 1},
     "header": {"labelFontSize": 12, "labelFontWeight": "bold"},
     "title": {"fontSize": 12, "anchor": "start"},

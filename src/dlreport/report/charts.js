@@ -7,14 +7,14 @@
   const GAP = 24;
 
   // A chart has panels of its own (facet), others beside each other (hconcat), or neither.
-  function fitted(chart, room) {
+  function fitted(chart, room, less) {
     const spec = structuredClone(chart);
     const beside = spec.hconcat;
     const panel = spec.spec ?? spec;
     const axes = beside ? AXIS + GAP : GAP;
     const least = beside ? 1.5 * LEAST : Math.min(LEAST, panel.width);
     const columns = Math.max(1, Math.min(beside?.length ?? spec.columns ?? 1, Math.floor((room - AXIS) / (least + axes))));
-    const width = Math.max(100, Math.floor((room - AXIS - (columns - 1) * axes) / columns));
+    const width = Math.max(100, Math.floor((room - AXIS - (columns - 1) * axes - less) / columns));
     for (const one of beside ?? [panel]) one.width = width;
     if (spec.facet) spec.columns = columns;
     if (beside && columns === 1) {
@@ -28,8 +28,14 @@
     const room = Math.floor(place.parentElement.clientWidth);
     if (!room || place.dataset.room === String(room)) return; // folded, or drawn so already
     place.dataset.room = room;
-    const options = { renderer: "svg", actions: false, config, tooltip: { theme: "custom" } };
-    await vegaEmbed(place, fitted(charts[place.dataset.chart], room), options);
+    const narrow = room < 500 ? { legend: { ...config.legend, columns: 2 }, axisY: { labelLimit: 130 } } : {};
+    const options = { renderer: "svg", actions: false, config: { ...config, ...narrow }, tooltip: { theme: "custom" } };
+    // Once to see how much room the words beside it take, and again if that is too much.
+    for (let less = 0, drawn = 0; drawn < 2; drawn++) {
+      await vegaEmbed(place, fitted(charts[place.dataset.chart], room, less), options);
+      less = place.querySelector("svg").getAttribute("width") - room;
+      if (less <= 0) break;
+    }
     place.querySelector("svg").setAttribute("aria-hidden", "true"); // what the place says is for the whole
   }
 

@@ -228,7 +228,7 @@ def confusion(data: Chart, lengths: Sequence[int]) -> Chart:
                 "encoding": {
                     "x": {"field": "answer", "type": "ordinal", "title": "answer", "axis": {"labelAngle": 0}},
                     "y": {"field": "digit", "type": "ordinal", "title": "first digit"},
-                    "color": {**share, "scale": {"scheme": "viridis", "domain": [0, 1]}, "legend": {"orient": "right"}},
+                    "color": {**share, "scale": {"scheme": "viridis", "domain": [0, 1]}},
                     "tooltip": [
                         *({"field": name, "type": "nominal"} for name in ("model", "digit", "answer")),
                         {**share, "format": ".3f"},
@@ -253,7 +253,7 @@ def accuracy_by_digit(data: Chart, colours: Mapping[str, str]) -> Chart:
 def ablation(data: Chart, *, revisions: bool = False) -> Chart:
     """Each run's test accuracy as a dot and the median as a tick, a row for each variant and a panel for each length.
     Columns: variant, test_accuracy."""
-    y = {"field": "variant", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 220}}
+    y = {"field": "variant", "type": "nominal", "sort": None, "title": None}
     x = number("test_accuracy", "test accuracy", **ACCURACY)
     apart = {"yOffset": {"field": "rev", "type": "nominal"}, "color": REVISION} if revisions else {}
     said = [{"field": "variant", "type": "nominal"}]
@@ -288,10 +288,10 @@ def study(data: Chart) -> Chart:
     test_accuracy_mean."""
     cell = {
         "x": {"field": "length", "type": "ordinal", "title": "palindrome length", "axis": {"labelAngle": 0}},
-        "y": {"field": "variant", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 300}},
+        "y": {"field": "variant", "type": "nominal", "title": None, "sort": None},
     }
     accuracy = number("test_accuracy_mean", "mean test accuracy")
-    shown = {**accuracy, "scale": {"scheme": "viridis", "domain": [0, 1]}, "legend": {"orient": "right"}}
+    shown = {**accuracy, "scale": {"scheme": "viridis", "domain": [0, 1]}}
     said = [{"field": name, "type": "nominal"} for name in ("variant", "length", "solved", "replicates")]
     light = {"condition": {"test": "datum.test_accuracy_mean > 0.6", "value": "black"}, "value": "white"}
     layers = [
