@@ -30,6 +30,7 @@ def page(request, serial, open_page) -> Page:
     """The tiny pipeline's page; nothing may complain while a test uses it."""
     size, scheme = request.param
     page, complaints = open_page(serial[0] / "report/index.html", viewport=size, color_scheme=scheme)
+    page.wait_for_selector("html[data-drawn]", state="attached")
     yield page
     assert complaints == []
     page.close()
