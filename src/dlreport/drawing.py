@@ -15,7 +15,7 @@ Chart = dict[str, Any]
 
 GREY = "#8a8a8a"  # seen on a light and on a dark ground
 # of Okabe and Ito (2008), which those who see red and green alike tell apart
-BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9"
+BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#e69f00", "#009e73", "#cc79a7"
 PANEL = {"width": 200, "height": 145}  # pixels of a panel; the page makes them as wide as there is room
 CONFIG: Chart = {
     "font": "system-ui, sans-serif",
@@ -27,6 +27,8 @@ CONFIG: Chart = {
     "title": {"fontSize": 12, "anchor": "start"},
     "aria": False,  # of single marks: the figure as a whole has its words
 }
+UNIT = {"scale": {"domain": [0, 1]}}  # of an axis for shares
+WHOLE = {"axis": {"format": "d", "tickMinStep": 1}}  # of an axis for whole numbers
 REVISION = {"field": "rev", "type": "nominal", "title": "revision", "sort": None}
 NUMBERS = ("length", "digit")  # fields by which charts have panels, and which are numbers
 CHOICE = "chosen"  # the name of the choice by a click in the legend
@@ -56,6 +58,11 @@ def number(field: str, title: str = "", **more: Any) -> Chart:
     return {"field": field, "type": "quantitative", "title": title, **more}
 
 
+def said(axis: Chart, **more: Any) -> Chart:
+    """What an axis shows, as words under the pointer."""
+    return {key: value for key, value in axis.items() if key not in ("axis", "scale")} | more
+
+
 def colour(field: str, colours: Mapping[str, str], title: str | None = None) -> Chart:
     """A field's values in these colours and in this order."""
     scale = {"domain": [*colours], "range": [*colours.values()]}
@@ -82,15 +89,8 @@ def replicates(
     chosen_dash = REVISION if revisions else dash
     dashed = {"strokeDash": chosen_dash} if chosen_dash else {}
     apart = [{"field": one["field"], "type": "nominal"} for one in dashed.values()]
-    said = [
-        {**x, "axis": None, "title": x["title"]},
-        {"field": colours["field"], "type": "nominal"},
-        *apart,
-        {"field": y["field"], "type": "quantitative", "aggregate": "median", "title": "median", "format": ".3~g"},
-    ]
-    for one in said:
-        one.pop("axis", None)
-        one.pop("scale", None)
+    words = [said(x), {"field": colours["field"], "type": "nominal"}, *apart]
+    words.append(said(median, title="median", format=".3~g"))
     shared = {"x": x, "color": colours}
     each = {
         "mark": {"type": "line", "strokeWidth": 0.8},
@@ -109,7 +109,7 @@ def replicates(
     }
     pointed = {
         "mark": {"type": "circle", "size": 100, "opacity": 0},
-        "encoding": {**shared, "y": median, "detail": apart, "tooltip": said},
+        "encoding": {**shared, "y": median, "detail": apart, "tooltip": words},
     }
     return [middle, pointed] if revisions else [each, middle, pointed]
 

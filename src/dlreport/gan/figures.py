@@ -17,6 +17,8 @@ from dlreport.drawing import (
     ORANGE,
     PANEL,
     PURPLE,
+    UNIT,
+    WHOLE,
     Chart,
     beside,
     colour,
@@ -28,8 +30,7 @@ from dlreport.drawing import (
 
 matplotlib.rcdefaults()  # whatever a user's matplotlibrc says
 
-EPOCH = number("epoch", "epoch", axis={"format": "d", "tickMinStep": 1, "tickCount": 6})
-SHARE = {"scale": {"domain": [0, 1]}}
+EPOCH = number("epoch", "epoch", axis={**WHOLE["axis"], "tickCount": 6})
 LOSSES = {"discriminator": BLUE, "generator": ORANGE}
 ACCURACIES = {"real images": BLUE, "generated images": ORANGE, "both": GREY}
 DISTANCES = {"as they are": ORANGE, "at matched shares": BLUE}
@@ -86,7 +87,7 @@ def quality_by_epoch(data: Chart, *, revisions: bool = False) -> Chart:
         _lines(
             distances, DISTANCES, "FID", "Distance from the test images", revisions, {"type": "log"}, {"tickCount": 4}
         ),
-        _lines(shares, SHARES, "share of the images", "Shares of the images", revisions, SHARE["scale"]),
+        _lines(shares, SHARES, "share of the images", "Shares of the images", revisions, UNIT["scale"]),
     ]
     return beside(charts, data=data, resolve=APART)
 
@@ -115,7 +116,7 @@ def digit_shares(data: Chart, *, revisions: bool = False) -> Chart:
 def walk(data: Chart, even: float) -> Chart:
     """The share of the way that each step of a walk takes, in pixels and in the classifier's features; dashed where all
     steps are even. Columns: step, space, share."""
-    x = number("step", "step of the walk", axis={"format": "d", "tickMinStep": 1})
+    x = number("step", "step of the walk", **WHOLE)
     y = number("share", "share of the way", axis={"format": ".0%"}, scale={"zero": True})
     lines = replicates(x, y, colour("space", {"pixels": BLUE, "features": ORANGE}), revisions=False)
     return {**PANEL, "data": data, "layer": [*lines, *level(even, "even steps")], "width": 480}

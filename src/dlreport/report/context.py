@@ -5,7 +5,6 @@ import inspect
 import re
 from collections import defaultdict
 from collections.abc import Callable
-from math import inf
 from operator import itemgetter
 from textwrap import dedent
 from typing import Any
@@ -262,12 +261,7 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "theory": mean_field(sequence.hidden_dim, INPUT),
         "read": _read(results["probe"]),
         "by_digit": _by_digit(results["confusion"]),
-        "reached": {
-            name: [
-                "never" if row["reached"] == inf else f"{row['reached']:,}" for row in courses if row["model"] == name
-            ]
-            for name in sequence.models
-        },
+        "reached": {name: [row["reached"] for row in courses if row["model"] == name] for name in sequence.models},
         "helping": _helping(results["ablation_runs"]),
         "growths": results["ablation_growth"].set_index("variant").to_dict("index"),
         "ablation_means": _ablation_counts(results["ablation_runs"]),

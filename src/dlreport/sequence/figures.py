@@ -5,7 +5,6 @@ Columns of the tables: model, length, replicate, and what a function names. `whe
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -16,6 +15,8 @@ from dlreport.drawing import (
     ORANGE,
     PURPLE,
     REVISION,
+    UNIT,
+    WHOLE,
     Chart,
     choice,
     colour,
@@ -23,6 +24,7 @@ from dlreport.drawing import (
     number,
     opacity,
     panels,
+    said,
 )
 from dlreport.drawing import replicates as of_replicates
 from dlreport.sequence.comparison import MEASURES
@@ -31,7 +33,9 @@ from dlreport.sequence.thresholds import CHANCE
 
 LEAST_LOSS = 1e-9  # below it fp32 tells a batch of 128 from one without any loss no more
 LENGTH = "'length ' + datum.value"
-ACCURACY = {"scale": {"domain": [0, 1]}}
+PUBLISHED = {"filter": "isValid(datum.published) && datum.published !== ''"}  # rows that have such a number
+BY_ACCURACY = {"scale": {"scheme": "viridis", "domain": [0, 1]}}  # of colours
+TIME = number("t", "time step t", **WHOLE)
 STEP = number("step", "training step", axis={"format": "~s", "tickCount": 5})
 THEORY = "theory, before training"
 WHEN = {"start": GREY, "halfway": ORANGE, "end": PURPLE}
@@ -45,10 +49,10 @@ def accuracy_by_length(data: Chart, colours: Mapping[str, str], *, revisions: bo
     beside = {"field": "of" if revisions else "model", "type": "nominal", "sort": None}
     apart: Chart = {"x": x, "xOffset": beside, "color": colour("model", colours)}
     shape = {"shape": REVISION} if revisions else {}
-    y = number("accuracy", "accuracy", **ACCURACY)
+    y = number("accuracy", "accuracy", **UNIT)
     middle, published = ({**number(name, "accuracy"), "aggregate": "median"} for name in ("accuracy", "published"))
 
-    def said(what: Chart, title: str) -> list[Chart]:
+    def words(what: Chart, title: str) -> list[Chart]:
         return [*({"field": name, "type": "nominal"} for name in ("model", "length")), {**what, "title": title}]
 
     runs = {
@@ -59,17 +63,17 @@ def accuracy_by_length(data: Chart, colours: Mapping[str, str], *, revisions: bo
             **shape,
             "y": y,
             "opacity": opacity(0.45),
-            "tooltip": said(number("accuracy"), "this run"),
+            "tooltip": words(number("accuracy"), "this run"),
         },
     }
     median = {
         "mark": {"type": "tick", "thickness": 2.5, "size": 20},
-        "encoding": {**apart, "y": middle, "opacity": opacity(1), "tooltip": said(middle, "median run")},
+        "encoding": {**apart, "y": middle, "opacity": opacity(1), "tooltip": words(middle, "median run")},
     }
     crosses = {
-        "transform": [{"filter": "isValid(datum.published) && datum.published !== ''"}],
+        "transform": [PUBLISHED],
         "mark": {"type": "point", "shape": "cross", "size": 90, "filled": False, "strokeWidth": 1.5, "angle": 45},
-        "encoding": {**apart, "y": published, "tooltip": said(published, "published")},
+        "encoding": {**apart, "y": published, "tooltip": words(published, "published")},
     }
     transform = [{"calculate": "datum.model + ' ' + datum.rev", "as": "of"}] if revisions else []
     layers: list[Chart] = [runs, median, crosses, *GUESS]
@@ -78,7 +82,7 @@ def accuracy_by_length(data: Chart, colours: Mapping[str, str], *, revisions: bo
 
 def accuracy_curves(data: Chart, colours: Mapping[str, str], *, revisions: bool = False) -> Chart:
     """Training accuracy by step, a panel for each length. Columns: step, accuracy."""
-    y = number("accuracy", "accuracy", **ACCURACY)
+    y = number("accuracy", "accuracy", **UNIT)
     lines = of_replicates(STEP, y, colour("model", colours), revisions=revisions)
     return panels([*lines, *GUESS], data, "length", 4, LENGTH)
 
@@ -90,17 +94,16 @@ def loss_curves(data: Chart, colours: Mapping[str, str], guess_loss: float, *, r
     y = number("loss", "loss", scale=scale, axis=LOG["axis"])
     lines = of_replicates(STEP, y, colour("model", colours), revisions=revisions)
     ours = [{**line, "transform": [{"filter": "datum.loss !== '' && datum.loss !== null"}]} for line in lines]
-    said = [{"field": "model", "type": "nominal"}, {**STEP, "axis": None}, number("published", "published loss")]
-    said[1].pop("axis")
+    words = [{"field": "model", "type": "nominal"}, said(STEP), number("published", "published loss")]
     published = {
-        "transform": [{"filter": "isValid(datum.published) && datum.published !== ''"}],
+        "transform": [PUBLISHED],
         "mark": {"type": "point", "shape": "cross", "size": 50, "angle": 45},
         "encoding": {
             "x": STEP,
             "y": number("published", "loss", scale=scale),
             "color": colour("model", colours),
             "opacity": opacity(1),
-            "tooltip": said,
+            "tooltip": words,
         },
     }
     return panels([*ours, published, *level(guess_loss, "a guess")], data, "length", 4, LENGTH)
@@ -110,14 +113,11 @@ def _median_and_range(x: Chart, name: str, title: str) -> list[Chart]:
     """Layers, by `when`: the median sequence as a line and the range of the sequences as a band; of several replicates
     the medians of these."""
 
-    def median(end: str, **more: Any) -> Chart:
-        return number(f"{name}_{end}", title, aggregate="median", **LOG, **more)
+    def median(end: str) -> Chart:
+        return number(f"{name}_{end}", title, aggregate="median", **LOG)
 
     shared = {"x": x, "color": colour("when", {**WHEN, THEORY: BLUE})}
-    said = [{"field": "when", "type": "nominal"}, {**x}, median("median", format=".3~g")]
-    for one in said:
-        for key in ("scale", "axis"):
-            one.pop(key, None)
+    words = [{"field": "when", "type": "nominal"}, said(x), said(median("median"), format=".3~g")]
     ranges = {
         "mark": {"type": "area", "opacity": 0.18},
         "encoding": {**shared, "y": median("low"), "y2": {"field": f"{name}_high", "aggregate": "median"}},
@@ -129,7 +129,7 @@ def _median_and_range(x: Chart, name: str, title: str) -> list[Chart]:
     }
     pointed = {
         "mark": {"type": "circle", "size": 100, "opacity": 0},
-        "encoding": {**shared, "y": median("median"), "tooltip": said},
+        "encoding": {**shared, "y": median("median"), "tooltip": words},
     }
     return [{**layer, "transform": [{"filter": f"datum.when !== '{THEORY}'"}]} for layer in (ranges, line, pointed)]
 
@@ -137,7 +137,7 @@ def _median_and_range(x: Chart, name: str, title: str) -> list[Chart]:
 def growth(data: Chart, *, revisions: bool = False) -> Chart:
     """At the greatest length, a sequence's gradient over its own at the last step, by the steps back from that one; a
     panel for each model. Columns: when, back, growth_low, growth_median, growth_high, growth_rms (root mean square)."""
-    x = number("back", "time steps back from the last", axis={"format": "d", "tickMinStep": 1})
+    x = number("back", "time steps back from the last", **WHOLE)
     title = "gradient over the last step's"
     squares = {
         "mark": {"type": "line", "strokeDash": [3, 3], "strokeWidth": 1.6},
@@ -155,14 +155,13 @@ def growth(data: Chart, *, revisions: bool = False) -> Chart:
         {"filter": "datum.length === datum.longest"},
     ]
     if revisions:
-        after = {"filter": "datum.when === 'end'"}
         line = {
             "params": [choice("model")],
-            "transform": [after],
+            "transform": [{"filter": "datum.when === 'end'"}],
             "mark": {"type": "line", "strokeWidth": 2.2},
             "encoding": {
                 "x": x,
-                "y": number("growth_median", "gradient over the last step's", aggregate="median", **LOG),
+                "y": number("growth_median", title, aggregate="median", **LOG),
                 "color": colour("model", colours(MODELS)),
                 "opacity": opacity(1),
                 "strokeDash": REVISION,
@@ -181,9 +180,8 @@ def _by_length(lengths: Sequence[int]) -> Chart:
 def gradients(data: Chart, lengths: Sequence[int]) -> Chart:
     """The norm of a sequence's d loss / d h_t, or d loss / d c_t where there is a c, by time step; a panel for each
     model. Columns: when, t, gradient_low, gradient_median, gradient_high."""
-    x = number("t", "time step t", axis={"format": "d", "tickMinStep": 1})
     return panels(
-        _median_and_range(x, "gradient", "norm of the gradient"),
+        _median_and_range(TIME, "gradient", "norm of the gradient"),
         data,
         "model",
         2,
@@ -194,11 +192,10 @@ def gradients(data: Chart, lengths: Sequence[int]) -> Chart:
 
 def saturation(data: Chart, lengths: Sequence[int]) -> Chart:
     """Shares of saturated tanh units and gates by time step; a panel for each model. Columns: when, t, units, share."""
-    x = number("t", "time step t", axis={"format": "d", "tickMinStep": 1})
     dash = {"field": "units", "type": "nominal", "title": None, "sort": None}
-    y = number("share", "saturated share", **ACCURACY)
+    y = number("share", "saturated share", **UNIT)
     return panels(
-        of_replicates(x, y, colour("when", WHEN), revisions=False, dash=dash),
+        of_replicates(TIME, y, colour("when", WHEN), revisions=False, dash=dash),
         data,
         "model",
         2,
@@ -210,11 +207,10 @@ def saturation(data: Chart, lengths: Sequence[int]) -> Chart:
 def probe(data: Chart, colours: Mapping[str, str], *, revisions: bool = False) -> Chart:
     """The share of first digits that a linear probe reads from h_t by time step, before and after training; a panel for
     each length. Columns: when, t, probe_accuracy."""
-    x = number("t", "time step t", axis={"format": "d", "tickMinStep": 1})
-    y = number("probe_accuracy", "first digits read", **ACCURACY)
+    y = number("probe_accuracy", "first digits read", **UNIT)
     kept = [{"filter": "datum.when === 'end'" if revisions else "datum.when !== 'halfway'"}]
     dash = {"field": "when", "type": "nominal", "title": "training", "sort": ["end", "start"]}
-    lines = of_replicates(x, y, colour("model", colours), revisions=revisions, dash=dash)
+    lines = of_replicates(TIME, y, colour("model", colours), revisions=revisions, dash=dash)
     return panels([*lines, *GUESS], data, "length", 4, LENGTH, transform=kept)
 
 
@@ -228,7 +224,7 @@ def confusion(data: Chart, lengths: Sequence[int]) -> Chart:
                 "encoding": {
                     "x": {"field": "answer", "type": "ordinal", "title": "answer", "axis": {"labelAngle": 0}},
                     "y": {"field": "digit", "type": "ordinal", "title": "first digit"},
-                    "color": {**share, "scale": {"scheme": "viridis", "domain": [0, 1]}},
+                    "color": {**share, **BY_ACCURACY},
                     "tooltip": [
                         *({"field": name, "type": "nominal"} for name in ("model", "digit", "answer")),
                         {**share, "format": ".3f"},
@@ -245,8 +241,8 @@ def confusion(data: Chart, lengths: Sequence[int]) -> Chart:
 
 def accuracy_by_digit(data: Chart, colours: Mapping[str, str]) -> Chart:
     """Test accuracy by first digit, a panel for each length. Columns: digit, accuracy."""
-    x = number("digit", "first digit", axis={"format": "d", "tickMinStep": 1})
-    y = number("accuracy", "accuracy", **ACCURACY)
+    x = number("digit", "first digit", **WHOLE)
+    y = number("accuracy", "accuracy", **UNIT)
     return panels([*of_replicates(x, y, colour("model", colours), revisions=False), *GUESS], data, "length", 4, LENGTH)
 
 
@@ -254,24 +250,24 @@ def ablation(data: Chart, *, revisions: bool = False) -> Chart:
     """Each run's test accuracy as a dot and the median as a tick, a row for each variant and a panel for each length.
     Columns: variant, test_accuracy."""
     y = {"field": "variant", "type": "nominal", "sort": None, "title": None}
-    x = number("test_accuracy", "test accuracy", **ACCURACY)
+    x = number("test_accuracy", "test accuracy", **UNIT)
     apart = {"yOffset": {"field": "rev", "type": "nominal"}, "color": REVISION} if revisions else {}
-    said = [{"field": "variant", "type": "nominal"}]
+    words = [{"field": "variant", "type": "nominal"}]
     runs = {
         "mark": {"type": "point", "filled": True, "size": 40, "opacity": 0.5, "color": ORANGE},
-        "encoding": {"x": x, "y": y, **apart, "tooltip": [*said, number("test_accuracy", "this run")]},
+        "encoding": {"x": x, "y": y, **apart, "tooltip": [*words, number("test_accuracy", "this run")]},
     }
     median = {
         "mark": {"type": "tick", "thickness": 2.5, "size": 14, "color": ORANGE},
         "encoding": {"x": {**x, "aggregate": "median"}, "y": y, **apart},
     }
-    median["encoding"]["tooltip"] = [*said, {**number("test_accuracy", "median run"), "aggregate": "median"}]
+    median["encoding"]["tooltip"] = [*words, {**number("test_accuracy", "median run"), "aggregate": "median"}]
     return panels([runs, median], data, "length", 2, LENGTH, size={"height": {"step": 18}})
 
 
 def ablation_curves(data: Chart, variants: Sequence[str]) -> Chart:
     """Training accuracy by step, a panel for each variant. Columns: variant, length, step, accuracy."""
-    y = number("accuracy", "accuracy", **ACCURACY)
+    y = number("accuracy", "accuracy", **UNIT)
     by_length = {"field": "length", "type": "nominal", "title": "length", "scale": {"range": [BLUE, ORANGE]}}
     lines = of_replicates(STEP, y, by_length, revisions=False)
     return panels(lines, data, "variant", 5, order=variants, size={"height": 120})
@@ -291,11 +287,11 @@ def study(data: Chart) -> Chart:
         "y": {"field": "variant", "type": "nominal", "title": None, "sort": None},
     }
     accuracy = number("test_accuracy_mean", "mean test accuracy")
-    shown = {**accuracy, "scale": {"scheme": "viridis", "domain": [0, 1]}}
-    said = [{"field": name, "type": "nominal"} for name in ("variant", "length", "solved", "replicates")]
+    shown = {**accuracy, **BY_ACCURACY}
+    under = [{"field": name, "type": "nominal"} for name in ("variant", "length", "solved", "replicates")]
     light = {"condition": {"test": "datum.test_accuracy_mean > 0.6", "value": "black"}, "value": "white"}
     layers = [
-        {"mark": "rect", "encoding": {**cell, "color": shown, "tooltip": [*said, accuracy]}},
+        {"mark": "rect", "encoding": {**cell, "color": shown, "tooltip": [*under, accuracy]}},
         {"mark": "text", "encoding": {**cell, "text": {"field": "words"}, "color": light}},
     ]
     as_number = {"calculate": "toNumber(datum.length)", "as": "length"}

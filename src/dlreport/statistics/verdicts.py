@@ -48,6 +48,11 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
+def _beyond(what: str, centre: float, low: float, high: float) -> str:
+    """What is seen by an interval from low to high around this centre: what is its longer half beyond the threshold."""
+    return f"sees a {what} {_number(float(f'{max(centre - low, high - centre):.2g}'))} beyond the threshold"
+
+
 def small(p: Any, confidence: Any) -> Any:
     """Whether a p-value, or each of an array, decides at this confidence. NaN does not."""
     return p <= 1 - confidence + 1e-12  # 1 - 0.95 is not quite 0.05
@@ -111,7 +116,7 @@ def median_in_range(values: Sequence[float], at_least: float, at_most: float, co
     if not isnan(low):
         evidence = f"median {_number(middle)}, {_number(low)} to {_number(high)}"
     if isfinite(high):
-        power = f"sees a median {_number(float(f'{max(middle - low, high - middle):.2g}'))} beyond the threshold"
+        power = _beyond("median", middle, low, high)
     return Outcome(verdict, evidence, confidence, min(within, beside), power)
 
 
@@ -127,9 +132,7 @@ def mean_in_range(
     power = NOTHING
     if not isnan(low):
         interval = f"{_number(low)} to {_number(high)}"
-        power = (
-            f"sees a mean {_number(float(f'{max(mean(values) - low, high - mean(values)):.2g}'))} beyond the threshold"
-        )
+        power = _beyond("mean", mean(values), low, high)
     evidence = f"{_number(mean(values))} ({interval})"
     return Outcome(verdict, evidence, confidence, _student_p(values, at_least, at_most, shares), power)
 
