@@ -6,6 +6,7 @@ have dashes of their own; runs are not drawn then, as no eye could tell them apa
 """
 
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from typing import Any
 
 import pandas as pd
@@ -143,6 +144,9 @@ def panels(
     if field in NUMBERS:  # which would be sorted as text
         facet |= {"type": "ordinal", "sort": "ascending"}
         transform = [{"calculate": f"toNumber(datum.{field})", "as": field}, *transform]
+    if "format" in data:  # the rows are known, so that few panels take the room of many
+        table = pd.read_csv(StringIO(data["values"]))
+        columns = min(columns, table[field].nunique() if field in table else columns)
     spec = {**PANEL, **more.pop("size", {}), "layer": [*layers]}
     return {"data": data, "transform": transform, "facet": facet, "columns": columns, "spec": spec, **more}
 
