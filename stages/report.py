@@ -8,6 +8,7 @@ from common.tables import read_tables
 from dlreport.config import load_params
 from dlreport.drawing import svg
 from dlreport.errors import UserError
+from dlreport.gan.samples import when
 from dlreport.io import read_csv, read_json, read_yaml, write_text
 from dlreport.report import charts
 from dlreport.report.context import build
@@ -51,7 +52,7 @@ def main() -> None:
         results[kind] = read_tables(folder, params.sequence.models, params.sequence.lengths)
     # A directory that one stage writes whole: nothing stale can be in it.
     grids = {int(path.stem): path.read_bytes() for path in sorted(Path("plots/gan/grids").glob("*.png"))}
-    results["grid_epochs"] = sorted(grids)
+    results["grid_epochs"] = [*grids]
     context, drawn = build(params, results), charts.build(params, results)
     text = markdown(context)
     for row in results["claims"].itertuples():
@@ -62,8 +63,9 @@ def main() -> None:
     for name, chart in drawn.items():
         write_text(REPORT / f"figures/{name}.svg", svg(chart))
     generator = read_json(Path("models/explorer.json"))
+    shown = {when(epoch): picture for epoch, picture in grids.items()}
     write_text(
-        REPORT / "index.html", page(text, lambda source: (REPORT / source).read_bytes(), drawn, generator, grids)
+        REPORT / "index.html", page(text, lambda source: (REPORT / source).read_bytes(), drawn, generator, shown)
     )
 
 

@@ -19,7 +19,7 @@ from dlreport.report.render import EXPLORER, page
 from helpers import seeded
 
 GENERATOR = {"widths": [1, 2], "slope": 0.2, "weights": "AAAA", "scales": "AAAAAA==", "biases": "AAAAAA=="}
-GRIDS = {0: b"before", 20: b"later"}
+GRIDS = {"before training": b"before", "after epoch 20": b"later"}
 
 
 @pytest.fixture
@@ -47,7 +47,10 @@ def test_the_page_has_formulas_pictures_and_charts_inside(report):
     (data,) = re.findall('<script type="application/json" id="charts">(.*?)</script>', html)
     given = json.loads(data)
     assert given["charts"] == {"growth": {"mark": "line"}}
-    assert given["grids"] == {"0": "data:image/png;base64,YmVmb3Jl", "20": "data:image/png;base64,bGF0ZXI="}
+    assert [(shown["words"], shown["picture"][-8:]) for shown in given["grids"]] == [
+        ("before training", "YmVmb3Jl"),
+        ("after epoch 20", "bGF0ZXI="),
+    ]
 
 
 class Elements(HTMLParser):

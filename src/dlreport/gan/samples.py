@@ -14,6 +14,11 @@ from dlreport.streams import stream
 CHUNK = 1000  # images drawn at once, for the memory's sake
 
 
+def when(epoch: int) -> str:
+    """Of which stage of training a generator is, in words."""
+    return f"after epoch {epoch}" if epoch else "before training"
+
+
 @torch.no_grad()
 def generate(weights: dict[str, Tensor], latents: Tensor) -> Tensor:
     """Images [N, 1, 28, 28] in [-1, 1] of latents [N, Z], by a generator with these weights in eval mode."""

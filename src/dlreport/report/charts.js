@@ -46,14 +46,12 @@
 
   // The table of some grids becomes one grid and a slider; the table stays for who prints.
   function prepareGrids(box) {
-    const epochs = Object.keys(grids).map(Number).sort((a, b) => a - b);
     const [figure, image, label, slider] = ["div", "img", "label", "input"].map((tag) => document.createElement(tag));
     figure.className = "grids";
-    Object.assign(slider, { type: "range", min: 0, max: epochs.length - 1, value: epochs.length - 1 });
+    Object.assign(slider, { type: "range", min: 0, max: grids.length - 1, value: grids.length - 1 });
     const show = () => {
-      const epoch = epochs[slider.value];
-      image.src = grids[epoch];
-      const words = epoch ? `after epoch ${epoch}` : "before training";
+      const { words, picture } = grids[slider.value];
+      image.src = picture;
       image.alt = `Generated digits ${words}`;
       label.firstChild.textContent = `Generated digits ${words} `;
       slider.setAttribute("aria-valuetext", words);

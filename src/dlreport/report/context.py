@@ -15,6 +15,7 @@ from dlreport.config import Params
 from dlreport.gan.claims import FILE as GAN_CLAIMS
 from dlreport.gan.courses import loss_course, whole_walks
 from dlreport.gan.networks import discriminator_loss, generator_loss
+from dlreport.gan.samples import when
 from dlreport.gan.thresholds import CLOSE_SHARE, JUDGED
 from dlreport.io import read_yaml
 from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
@@ -76,8 +77,7 @@ def _code(*functions: Callable[..., Any]) -> str:
 
 
 def _grid(epoch: int) -> dict[str, str]:
-    caption = f"after epoch {epoch}" if epoch else "before training"
-    return {"caption": caption, "path": f"../plots/gan/grids/{epoch:04d}.png"}
+    return {"caption": when(epoch), "path": f"../plots/gan/grids/{epoch:04d}.png"}
 
 
 def _spread_out(epochs: list[int], count: int = 4) -> list[int]:
@@ -145,17 +145,12 @@ def _read(table: pd.DataFrame) -> dict[tuple[str, int], dict[str, list[float]]]:
     return dict(found)
 
 
-def _by_digit(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """By model and length the accuracy of the answers to the test's sequences of the probed replicates, and that by
-    first digit."""
-    found = []
-    table = table[table["replicate"] < PROBED]  # of the runs that are probed
-    for (model, length), cell in table.groupby(["model", "length"], sort=False):
-        of_digit = cell.groupby("digit")["sequences"].sum()
-        right = cell[cell["digit"] == cell["answer"]].groupby("digit")["sequences"].sum()
-        digits, accuracy = (right / of_digit).tolist(), right.sum() / of_digit.sum()
-        found.append({"model": model, "length": length, "accuracy": accuracy, "digits": digits})
-    return found
+def _probed_accuracy(table: pd.DataFrame) -> dict[tuple[str, int], float]:
+    """By model and length the accuracy of the probed replicates."""
+    answers = table[table["replicate"] < PROBED]
+    right = answers["sequences"].where(answers["digit"] == answers["answer"], 0)
+    cells = answers.assign(right=right).groupby(["model", "length"], sort=False)[["right", "sequences"]].sum()
+    return (cells["right"] / cells["sequences"]).to_dict()
 
 
 def _logged(length: int, published: dict[str, Any], steps: dict[tuple[str, int], pd.DataFrame]) -> dict[str, Any]:
@@ -260,7 +255,7 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "lengths": lengths,
         "theory": mean_field(sequence.hidden_dim, INPUT),
         "read": _read(results["probe"]),
-        "by_digit": _by_digit(results["confusion"]),
+        "probed_accuracy": _probed_accuracy(results["confusion"]),
         "reached": {name: [row["reached"] for row in courses if row["model"] == name] for name in sequence.models},
         "helping": _helping(results["ablation_runs"]),
         "growths": results["ablation_growth"].set_index("variant").to_dict("index"),

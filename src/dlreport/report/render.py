@@ -102,14 +102,15 @@ def page(
     picture: Callable[[str], bytes],
     charts: dict[str, Chart],
     generator: dict[str, Any],
-    grids: dict[int, bytes],
+    grids: dict[str, bytes],
 ) -> str:
     """Markdown with $LaTeX$ as one HTML page: formulas as MathML, pictures and charts inside, nothing fetched from
     anywhere.
 
     A picture figures/NAME.svg is drawn in the browser, of the chart of that name. `picture(path)` gives the content of
     any other, a PNG, by its path in the Markdown. `generator`, as explorer.encode makes it, is put inside too, and
-    drawn from at the mark in the Markdown; `grids` are PNGs by epoch, of which the page shows the one chosen.
+    drawn from at the mark in the Markdown; `grids` are PNGs by what they show,
+    in words, of which the page shows the one chosen.
     """
     parser = MarkdownIt("commonmark").enable("table")
     parser.use(
@@ -141,7 +142,7 @@ def page(
     return environment.get_template("page.html.j2").render(
         charts=charts,
         config=CONFIG | ON_THE_PAGE,
-        grids={epoch: embedded(content) for epoch, content in grids.items()},
+        grids=[{"words": words, "picture": embedded(content)} for words, content in grids.items()],
         vega=drawing_library(),
         licences=licences(),
         title=source.partition("\n")[0].removeprefix("# "),
