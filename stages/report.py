@@ -8,7 +8,7 @@ from common.tables import read_tables
 from dlreport.config import load_params
 from dlreport.drawing import svg
 from dlreport.errors import UserError
-from dlreport.gan.samples import when
+from dlreport.gan.samples import at_epoch
 from dlreport.io import read_csv, read_json, read_yaml, write_text
 from dlreport.report import charts
 from dlreport.report.context import build
@@ -63,7 +63,7 @@ def main() -> None:
     for name, chart in drawn.items():
         write_text(REPORT / f"figures/{name}.svg", svg(chart))
     generator = read_json(Path("models/explorer.json"))
-    shown = {when(epoch): picture for epoch, picture in grids.items()}
+    shown = {at_epoch(epoch): picture for epoch, picture in grids.items()}
     write_text(
         REPORT / "index.html", page(text, lambda source: (REPORT / source).read_bytes(), drawn, generator, shown)
     )

@@ -10,7 +10,7 @@ from dlreport.config import load_params
 from dlreport.gan import figures
 from dlreport.gan.explorer import encode, fold
 from dlreport.gan.networks import Generator
-from dlreport.gan.samples import generate, grid_latents, when
+from dlreport.gan.samples import at_epoch, generate, grid_latents
 from dlreport.io import read_tensors, write_figure, write_json
 from dlreport.runtime import prepare
 
@@ -25,7 +25,7 @@ def main() -> None:
         write_figure(Path(f"plots/gan/{picture}.png"), figures.image_grid(images, title))
 
     for epoch in params.gan.snapshot_epochs():
-        draw(f"snapshots/{epoch:04d}", f"grids/{epoch:04d}", when(epoch))
+        draw(f"snapshots/{epoch:04d}", f"grids/{epoch:04d}", at_epoch(epoch))
     draw("generator", "final_grid", f"end of training, epoch {params.gan.epochs}")
 
     generator = Generator(params.gan.latent_dim, torch.Generator())

@@ -14,7 +14,7 @@ from dlreport.streams import stream
 CHUNK = 1000  # images drawn at once, for the memory's sake
 
 
-def when(epoch: int) -> str:
+def at_epoch(epoch: int) -> str:
     """Of which stage of training a generator is, in words."""
     return f"after epoch {epoch}" if epoch else "before training"
 

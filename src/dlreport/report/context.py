@@ -15,7 +15,7 @@ from dlreport.config import Params
 from dlreport.gan.claims import FILE as GAN_CLAIMS
 from dlreport.gan.courses import loss_course, whole_walks
 from dlreport.gan.networks import discriminator_loss, generator_loss
-from dlreport.gan.samples import when
+from dlreport.gan.samples import at_epoch
 from dlreport.gan.thresholds import CLOSE_SHARE, JUDGED
 from dlreport.io import read_yaml
 from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
@@ -77,7 +77,7 @@ def _code(*functions: Callable[..., Any]) -> str:
 
 
 def _grid(epoch: int) -> dict[str, str]:
-    return {"caption": when(epoch), "path": f"../plots/gan/grids/{epoch:04d}.png"}
+    return {"caption": at_epoch(epoch), "path": f"../plots/gan/grids/{epoch:04d}.png"}
 
 
 def _spread_out(epochs: list[int], count: int = 4) -> list[int]:
