@@ -15,11 +15,11 @@ PLOTS = Path("plots/gan")
 
 
 def main() -> None:
-    losses, images = read_csv(PLOTS / "losses.csv"), read_tensors(Path("data/mnist/train.safetensors"))["labels"]
+    losses, labels = read_csv(PLOTS / "losses.csv"), read_tensors(Path("data/mnist/train.safetensors"))["labels"]
     last = losses[losses["epoch"] == losses["epoch"].max()].mean()
     metrics = {
         **{f"{name}_loss": float(last[name]) for name in ("discriminator", "generator")},
-        "training_images": len(images),
+        "training_images": len(labels),
     }
     write_metrics(Path("metrics/gan/training.json"), metrics)
     write_csv(PLOTS / "layers.csv", pd.DataFrame(layer_table(load_params().gan.latent_dim)))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dlreport.config import load_params
 from dlreport.gan.classifier import Classifier
+from dlreport.gan.images import as_pictures
 from dlreport.gan.quality import Reference, measure
 from dlreport.gan.samples import generate
 from dlreport.io import read_tensors, write_csv, write_metrics, write_tensors
@@ -38,7 +39,8 @@ def main() -> None:
     latents = torch.randn(count, params.gan.latent_dim, generator=stream(params.seed, "quality", "latents"))
 
     def draw(replicate: int, network: str) -> Tensor:
-        return generate(read_tensors(Path(f"models/gan/{replicate}/{network}.safetensors")), latents).to(where)
+        images = generate(read_tensors(Path(f"models/gan/{replicate}/{network}.safetensors")), latents)
+        return as_pictures(images).to(where)
 
     found = measure(draw, real, params)
     write_csv(PLOTS / "quality_by_epoch.csv", found.by_epoch)

@@ -9,7 +9,7 @@ from dlreport.sequence.task import Task
 
 def main() -> None:
     params = load_params()
-    evaluate_replicates("longer", "", Task("VanillaRNN", params.longer.length), params)
+    evaluate_replicates("longer", "", Task("VanillaRNN", params.longer.length, "longer"), params)
 
 
 if __name__ == "__main__":

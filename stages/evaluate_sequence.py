@@ -1,4 +1,4 @@
-"""Test one model at one length, trace its gradients back through time, probe its memory, and draw its training."""
+"""Test one model at one length, trace its gradients back through time, and probe its memory."""
 
 from pathlib import Path
 

@@ -28,7 +28,7 @@ try:
     from dlreport.sequence.models import MODELS, check_names
 except ModuleNotFoundError as error:
     if sys.flags.safe_path:
-        sys.exit("error: PYTHONSAFEPATH keeps stages from what lies beside them; unset it")
+        sys.exit("error: PYTHONSAFEPATH keeps stages from importing what lies beside them; unset it")
     sys.exit(f"error: {error.name} is not installed; run `make setup`, then `. .venv/bin/activate`")
 
 SRC, SOURCES, STUDY = Path("src"), Path("sources"), Path("studies/frontier")

@@ -8,10 +8,11 @@ import pandas as pd
 
 from dlreport.checkpoint import Checkpoints, stop_by_signal
 from dlreport.config import load_params
+from dlreport.gan.engines import is_native
 from dlreport.gan.training import train_replicates
 from dlreport.io import read_tensors, write_csv, write_tensors
 from dlreport.progress import start_logging
-from dlreport.runtime import workers
+from dlreport.runtime import select_device, workers
 
 NOT_DECIDING = {"replicates", "grid_images", "interpolation_points", "interpolation_pairs"}  # they change no weight
 
@@ -20,7 +21,9 @@ def main() -> None:
     start_logging()
     params = load_params()
     pixels = read_tensors(Path("data/mnist/train.safetensors"))["images"]
-    settings = params.model_dump(include={"seed", "device", "precision"})
+    where = select_device(params.device)
+    settings = {**params.model_dump(include={"seed", "precision"}), "device": where.type}
+    settings["native"] = is_native(where, params.precision)
     settings["gan"] = params.gan.model_dump(exclude=NOT_DECIDING)
     checkpoints = Checkpoints.of(Path(".checkpoints/GAN"), params.checkpoint_seconds, settings, pixels)
     stop_by_signal()

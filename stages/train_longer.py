@@ -11,7 +11,7 @@ def main() -> None:
     params = load_params()
     longer = params.longer
     settings = params.sequence.model_copy(update={"steps": longer.steps, "average_from": longer.average_from})
-    train("longer", "", Task("VanillaRNN", longer.length), settings, longer.replicates, params)
+    train("longer", "", Task("VanillaRNN", longer.length, "longer"), settings, longer.replicates, params)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,9 @@ def test_a_fingerprint_is_of_settings_data_and_code(tmp_path, monkeypatch):
     others = [fingerprint({"seed": 2}, data), fingerprint({"seed": 1}, data + 1), fingerprint({"seed": 1})]
     (tmp_path / "a.py").write_text("a = 2")
     others.append(fingerprint({"seed": 1}, data))
-    assert len({first, *others}) == 5
+    (tmp_path / "a.cpp").write_text("int a;")
+    others.append(fingerprint({"seed": 1}, data))
+    assert len({first, *others}) == 6
 
 
 def test_checkpoints_are_due_by_time(tmp_path, monkeypatch):

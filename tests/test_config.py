@@ -109,9 +109,10 @@ BAD_VALUES = [
     ("sequence.clip.max_norm", math.inf),
     ("sequence.average_from", -1),
     ("sequence.average_from", 49_999),
+    ("sequence.average_from", 49_998),  # of the first half no step is left
     ("sequence.average_from", 60_000),
     ("sequence.log_every", 0),
-    ("sequence.curve_points", 0),
+    ("sequence.curve_window", 0),
     ("sequence.test.report_sequences", 0),
     ("sequence.test.sequences", 1e4),
     ("sequence.test.confidence", 1),
@@ -207,8 +208,10 @@ def test_a_variant_changes_what_it_names_and_nothing_else(params):
         assert changed.model_dump() == {**params.sequence.model_dump(), key: value}
 
 
-def test_average_from_may_be_two_steps_before_the_end(tmp_path):
-    assert load_params(edited(tmp_path, {"sequence.average_from": 49_998})).sequence.average_from == 49_998
+def test_average_from_may_leave_one_step_of_the_first_half(tmp_path):
+    sequence = load_params(edited(tmp_path, {"sequence.average_from": 49_997})).sequence
+    first_half = sequence.first_half()
+    assert len(range(first_half.steps)[first_half.average_from : -1]) == 1
 
 
 def replaced(folder: Path, old: str, new: str) -> Path:

@@ -93,8 +93,8 @@ def test_the_knee_is_where_two_lines_fit_best():
 
 
 def test_a_gradient_at_the_first_step_over_that_at_the_last():
-    values = {"replicate": [0, 0, 0, 1, 1, 1], "t": [1, 2, 3] * 2, "gradient": [2.0, 5, 4, 9, 1, 3], "other": 0}
-    assert first_over_last(pd.DataFrame(values), "gradient") == [0.5, 3]
+    values = {"replicate": [0, 0, 0, 1, 1, 1], "t": [2, 1, 3] * 2, "growth_median": [5, 0.5, 1, 9, 3, 1], "gradient": 7}
+    assert first_over_last(pd.DataFrame(values)) == [0.5, 3]
 
 
 def test_the_course_of_a_training_in_a_few_numbers():

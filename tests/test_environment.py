@@ -118,7 +118,7 @@ def test_set_up_installs_into_its_environment_whatever_pip_is_set_to(repository,
 def test_a_python_that_hides_what_lies_beside_a_stage_is_named(repository):
     result = run([sys.executable, "stages/sources.py"], repository, PYTHONSAFEPATH="1")
     assert result.returncode == 1
-    assert result.stderr == "error: PYTHONSAFEPATH keeps stages from what lies beside them; unset it\n"
+    assert result.stderr == "error: PYTHONSAFEPATH keeps stages from importing what lies beside them; unset it\n"
 
 
 def test_make_takes_away_what_would_end_dvc_or_a_stage(repository):

@@ -1,15 +1,23 @@
 """How a stage ends when something is wrong that no check could foresee."""
 
+import re
+
 import pytest
 import torch
 
 from dlreport.errors import run
 
 
-def test_want_of_memory_is_one_line():
+def full() -> None:
+    raise MemoryError
+
+
+@pytest.mark.parametrize("main", [lambda: torch.empty(2**60, dtype=torch.uint8), full])
+def test_want_of_memory_is_one_line(main):
     with pytest.raises(SystemExit) as end:
-        run(lambda: torch.empty(2**60, dtype=torch.uint8))
-    assert end.value.code.startswith("error: ")
+        run(main)
+    assert re.match(r"error: \S", end.value.code)
+    assert "memory" in end.value.code
     assert end.value.code.endswith("; lower a batch size, a hidden size or the number of sequences")
     assert "\n" not in end.value.code
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dlreport.config import ClassifierSettings
 from dlreport.gan.classifier import FEATURES, Classifier, Reading, read, train_classifier
-from dlreport.gan.images import as_images
+from dlreport.gan.images import as_images, as_pictures, normalise
 from dlreport.gan.quality import (
     Reference,
     fid,
@@ -277,3 +277,14 @@ def test_copies_of_training_images_are_memorised_and_test_images_are_not(real):
     share, pairs = memorised(read(real.model, digits), real, of_training=True)
     assert share < 1
     assert not any(torch.equal(*pair) for pair in zip(*pairs.images, strict=True))
+
+
+def test_pictures_have_the_greys_of_real_images_and_no_others(digits):
+    real = as_images(digits[:50])
+    assert torch.equal(as_pictures(real), real)
+    drawn = (real + 0.01 * torch.randn(real.shape, generator=seeded(0))).clamp(-1, 1)
+    pictures = as_pictures(drawn)
+    greys = normalise(torch.arange(256).view(1, 16, 16))
+    assert torch.isin(pictures, greys).all()
+    assert not torch.isin(drawn, greys).all()
+    assert (pictures - drawn).abs().max() <= 1 / 255 + 1e-6

@@ -15,6 +15,7 @@ from dlreport.gan.engines import Engine
 from dlreport.gan.training import train_gan
 from dlreport.native import gan as native_gan
 from dlreport.native import sequence as native_sequence
+from dlreport.sequence import training
 from dlreport.sequence.models import MODELS
 from dlreport.sequence.task import Task
 from dlreport.sequence.training import is_native, train_replicates
@@ -65,6 +66,30 @@ def test_a_killed_sequence_training_ends_in_the_same_bits(tmp_path, sequence, en
         assert np.array_equal(run.accuracy, other.accuracy)
         for ours, theirs in ((run.weights, other.weights), (run.halfway, other.halfway)):
             assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_no_step_is_left_out_where_blocks_have_another_size(tmp_path, sequence, kill_after, monkeypatch):
+    """As after a training that began on a GPU."""
+    trained, build_engine = [], training.build_engine
+
+    def recording(*arguments):
+        engine = build_engine(*arguments)
+        train_blocks = engine.train
+        engine.train = lambda x, target: trained.append(len(x)) or train_blocks(x, target)
+        return engine
+
+    def train(steps_of_block: int) -> None:
+        monkeypatch.setattr(training, "steps_of_block", lambda batch_size, device: steps_of_block)
+        settings = sequence.model_copy(update={"steps": 20})
+        train_replicates(Task("GRU", 4), settings, 1, 5, "cpu", "fp32", 1, Checkpoints(tmp_path, seconds=0))
+
+    monkeypatch.setattr(training, "build_engine", recording)
+    kill_after(2)
+    with pytest.raises(Killed):
+        train(3)
+    assert trained == [3, 3]
+    train(8)
+    assert trained[2:] == [2, 2, 6, 4]  # to 8, to the half, to 16, to the end
 
 
 @pytest.mark.parametrize("saves", [1, 2, 4, 9, 13])  # of three an epoch, and one for each kept generator

@@ -29,7 +29,11 @@ def last_runs() -> dict[str, dict[str, Any]]:
         raise UserError(
             f"{RECORD}: not as `make provenance` writes it; `git restore {RECORD}` brings it back"
         ) from error
-    return known | {path.stem: read_json(path) for path in RUNS.glob("*.json")}
+    for path in RUNS.glob("*.json"):
+        here, there = read_json(path), known.get(path.stem)
+        if not there or here["finished"] >= there["finished"]:  # what came with a pull may be newer
+            known[path.stem] = here
+    return known
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ BLOCK = re.compile(r"(<!-- findings: .*? -->\n).*(<!-- end of findings -->)", re
 def spliced(readme: str, findings: str) -> str:
     """The README with these findings in the place of those that are there."""
     if len(BLOCK.findall(readme)) != 1:
-        raise UserError(f"{README}: the comments that begin and end the findings are not there, once each")
+        raise UserError(f"{README}: expected the comments that begin and end the findings, once each; put them back")
     return BLOCK.sub(lambda found: f"{found[1]}\n{findings}\n{found[2]}", readme)
 
 

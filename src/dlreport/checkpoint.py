@@ -45,7 +45,7 @@ def fingerprint(settings: dict[str, Any], *data: torch.Tensor) -> str:
     digest = hashlib.sha256(json.dumps([settings, torch.__version__], sort_keys=True).encode())
     for tensor in data:
         digest.update(tensor.contiguous().numpy().tobytes())
-    for path in sorted(path for kind in ("py", "c", "h") for path in PACKAGE.rglob(f"*.{kind}")):
+    for path in sorted(path for kind in ("py", "c", "cpp", "h") for path in PACKAGE.rglob(f"*.{kind}")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -64,7 +64,7 @@ class Disk:
             return None
         content = path.read_bytes()
         if hashlib.sha256(content[32:]).digest() != content[:32]:
-            raise UserError(f"{path}: damaged, its checksum does not fit; taking the one before it, or starting again")
+            raise UserError(f"{path}: damaged (wrong checksum); the one before it is taken, or training starts again")
         return content[32:]
 
     def write(self, path: Path, content: bytes | memoryview, previous: Path) -> None:

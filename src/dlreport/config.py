@@ -85,8 +85,16 @@ class SequenceSettings(TrainingSection):
     clip: Clip
     average_from: Annotated[int, Field(ge=0)]
     log_every: PositiveInt
-    curve_points: PositiveInt
+    curve_window: PositiveInt
     test: SequenceTestSettings
+
+    @field_validator("average_from")
+    @classmethod
+    def _leave_steps_of_the_first_half(cls, value: int, info: ValidationInfo) -> int:
+        # as `first_half` and the mean take them
+        if "steps" in info.data and value // 2 >= info.data["steps"] // 2 - 1:
+            raise ValueError("leaves no step to average in the first half of the training; lower it")
+        return value
 
     def runs_of(self, model: str) -> int:
         """Raises UserError if `replicates` does not say."""
@@ -241,5 +249,5 @@ def load(schema: type[Schema], path: Path) -> Schema:
         first, more = error.errors()[0], error.error_count() - 1
         key = ".".join(str(part) for part in first["loc"])
         found = "" if first["type"] in ("missing", "value_error") else f", found {first['input']!r:.60}"
-        rest = f" ({more} more like this)" if more else ""
+        rest = f" (and {more} more errors)" if more else ""
         raise UserError(f"{path}: {key}: {first['msg']}{found}{rest}") from error

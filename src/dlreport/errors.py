@@ -7,6 +7,8 @@ from collections.abc import Callable
 # Of a terminal, of one that is closed, of the system, and of batch systems before a job's time is over
 STOPPING = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
+LESS = "lower a batch size, a hidden size or the number of sequences"
+
 
 class UserError(Exception):
     """Bad input or a missing dependency; the message says what to do, and is made one line whatever it quotes."""
@@ -27,13 +29,15 @@ def run(main: Callable[[], None]) -> None:
     """Run a script's main; UserError, OSError and want of memory end it with one line on stderr and code 1."""
     try:
         main()
-    except (UserError, OSError, MemoryError) as error:
+    except (UserError, OSError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+    except MemoryError:
+        sys.exit(f"error: not enough memory; {LESS}")
     except RuntimeError as error:
         # PyTorch's own for want of memory: of a class of its own on a GPU, on a CPU told by its text alone
         if type(error).__name__ != "OutOfMemoryError" and "allocate memory" not in str(error):
             raise
-        sys.exit(f"error: {' '.join(str(error).split())}; lower a batch size, a hidden size or the number of sequences")
+        sys.exit(f"error: {' '.join(str(error).split())}; {LESS}")
     except Interrupted as stop:
         print(f"stopped: {stop.message}", file=sys.stderr)
         sys.exit(128 + stop.number)

@@ -9,6 +9,7 @@ import inspect
 import io
 import logging
 import multiprocessing
+import multiprocessing.resource_tracker
 import os
 import signal
 import socket
@@ -26,7 +27,7 @@ from typing import Any
 import torch
 
 from dlreport.checkpoint import NO_CHECKPOINTS, Checkpoints, Disk, asked_to_stop, stop_by_signal
-from dlreport.errors import Interrupted, UserError
+from dlreport.errors import STOPPING, Interrupted, UserError
 from dlreport.progress import log, start_logging
 from dlreport.runtime import workers as cores
 
@@ -115,7 +116,8 @@ def _in_processes(run: Run, items: Sequence[Any], names: list[str], processes: i
                 if len(workers) == len(busy):
                     connection, theirs = spawn.Pipe()
                     worker = spawn.Process(target=_serve, args=(theirs,))
-                    worker.start()
+                    with _held_back():
+                        worker.start()
                     theirs.close()  # so that the worker alone has it, and its end is seen
                     workers[connection] = worker
                 connection, index = (workers.keys() - busy.keys()).pop(), waiting.popleft()
@@ -147,9 +149,21 @@ def _in_processes(run: Run, items: Sequence[Any], names: list[str], processes: i
             worker.join()
 
 
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """A process that starts now gets no signal to stop before it can save a state, in `_serve`."""
+    multiprocessing.resource_tracker.ensure_running()  # which lets them through, if it is not running yet
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(connection: Connection) -> None:
     """A worker: one run after another, until the coordinator closes the connection or ends."""
     stop_by_signal()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     threading.Thread(target=_stop_with_coordinator, daemon=True).start()
     with suppress(EOFError, OSError):
         while True:

@@ -100,7 +100,7 @@ def read_yaml(path: Path) -> Any:
             _existing(path, f"`git restore {path}` brings it back").read_text(encoding="utf-8")
         )
     except (YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from error
+        raise UserError(f"{path}: not valid YAML; correct it: {error}") from error
 
 
 def read_csv(path: Path) -> "pd.DataFrame":

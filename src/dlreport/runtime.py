@@ -58,7 +58,7 @@ def workers() -> int:
     """How many processes or threads a stage may use: DLREPORT_WORKERS (`make repro JOBS=N` sets it), else all cores."""
     value = os.environ.get("DLREPORT_WORKERS") or str(cores())
     if not value.isdecimal() or int(value) < 1:
-        raise UserError(f"DLREPORT_WORKERS: expected a whole number, found {value!r}; unset it")
+        raise UserError(f"DLREPORT_WORKERS: expected a whole number from 1 on, found {value!r}; unset it")
     return int(value)
 
 

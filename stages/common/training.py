@@ -10,12 +10,12 @@ from dlreport.checkpoint import Checkpoints, stop_by_signal
 from dlreport.config import Params, SequenceSettings
 from dlreport.io import write_csv, write_json, write_tensors
 from dlreport.progress import start_logging
-from dlreport.runtime import workers
+from dlreport.runtime import select_device, workers
 from dlreport.sequence.task import Task
-from dlreport.sequence.training import train_replicates
+from dlreport.sequence.training import is_native, train_replicates
 from dlreport.sequence.windows import mean_accuracy, single_steps, windowed
 
-NOT_DECIDING = {"models", "lengths", "replicates", "average_from", "log_every", "curve_points", "test"}  # of any weight
+NOT_DECIDING = {"models", "lengths", "replicates", "average_from", "log_every", "curve_window", "test"}  # of any weight
 
 
 def write_weights(path: Path, replicates: list[dict[str, np.ndarray]]) -> None:
@@ -31,7 +31,9 @@ def train(part: str, key: str, task: Task, settings: SequenceSettings, replicate
     pipeline and, where it has several trainings, this key. Of the main trainings also what there was half-way, and
     single steps."""
     start_logging()
-    deciding = params.model_dump(include={"seed", "device", "precision"})
+    where = select_device(params.device)
+    deciding = {**params.model_dump(include={"seed", "precision"}), "device": where.type}
+    deciding["native"] = is_native(task, where, params.precision)
     deciding["sequence"] = {**settings.model_dump(exclude=NOT_DECIDING), "replicates": replicates}
     checkpoints = Checkpoints.of(
         Path(".checkpoints", f"{part}-{key}".removesuffix("-")), params.checkpoint_seconds, deciding
@@ -51,7 +53,7 @@ def train(part: str, key: str, task: Task, settings: SequenceSettings, replicate
         ]
         write_csv(Path("plots", part, "steps", key).with_suffix(".csv"), pd.concat(steps))
     windows = [
-        pd.DataFrame({"replicate": k, **windowed(run.loss, run.accuracy, settings.curve_points)})
+        pd.DataFrame({"replicate": k, **windowed(run.loss, run.accuracy, settings.curve_window)})
         for k, run in enumerate(runs)
     ]
     write_csv(Path("plots", part, "curves", key).with_suffix(".csv"), pd.concat(windows))

@@ -107,7 +107,9 @@ class Engine:
     def share(self, iteration: int) -> float:
         """How much of the way to the generator the average goes after this iteration; the first is number 1."""
         every, decay = self.settings.average.every, self.settings.average.decay
-        return 0.0 if iteration % every else 1.0 if iteration == every else 1 - decay
+        if iteration <= every:  # until its first update it is the generator
+            return 1.0
+        return 0.0 if iteration % every else 1 - decay
 
     def move_average(self, share: float | Tensor) -> None:
         for mean, value in self.averaged:

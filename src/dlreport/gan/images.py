@@ -12,6 +12,15 @@ def normalise(pixels: Tensor) -> Tensor:
     return pixels.flatten(1).float().div_(127.5).sub_(1)
 
 
+def as_pictures(images: Tensor) -> Tensor:
+    """Images in [-1, 1] at the nearest of the 256 greys that a picture has, as real ones are; of the same shape.
+
+    A generator's background is nearly, never quite, black: no eye sees that, but a network may, and tell generated
+    images from real ones by it.
+    """
+    return images.add(1).mul_(127.5).round_().div_(127.5).sub_(1)
+
+
 def as_images(pixels: Tensor) -> Tensor:
     """The same as the generator draws them: [N, 1, 28, 28]."""
     return normalise(pixels).view(-1, 1, SIDE, SIDE)

@@ -246,7 +246,7 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "guess_loss": GUESS_LOSS,
         # part 1
         "models": {name: _model(name) for name in sequence.models},
-        "window": -(-sequence.steps // sequence.curve_points),
+        "window": sequence.curve_window,
         "rows": _records(results["comparison"].sort_values("length", kind="stable")),
         "by_length": {length: [row for row in courses if row["length"] == length] for length in lengths},
         "logged": {length: found for length, found in logs.items() if found},

@@ -236,7 +236,7 @@ def claim_4(e: SequenceEvidence) -> Iterator[Statement]:
         return
     longest = e.lengths[-1]
     ends = e.ends(longest)
-    kept = {model: first_over_last(ends[model], "gradient_median") for model in (VANILLA, LSTM)}
+    kept = {model: first_over_last(ends[model]) for model in (VANILLA, LSTM)}
     off = {model: distance_from_one(ratios) for model, ratios in kept.items()}
     solved = [_longest_solved(e, model) for model in (VANILLA, LSTM)]
     longer = e.smaller(solved[0], solved[1], (VANILLA, LSTM))
@@ -280,7 +280,7 @@ def ours(e: SequenceEvidence) -> Iterator[Statement]:
         yield e.claims.state(OURS, "stays", e.most(e.longer["solved"].tolist()), **e.of_longer)
     longest = max(length for _, length in e.replicates)
     for model, table in e.ends(longest).items():
-        explodes = [ratio >= 1 / VANISHED for ratio in first_over_last(table, "gradient_median")]
+        explodes = [ratio >= 1 / VANISHED for ratio in first_over_last(table)]
         yield e.claims.state(OURS, "explodes", e.most(explodes), model=model, length=longest)
         if model == LSTM:
             for name, gate in GATES.items():

@@ -104,10 +104,9 @@ def course(curve: pd.DataFrame, threshold: float, steps: int, average_from: int)
     }
 
 
-def first_over_last(gradients: pd.DataFrame, column: str) -> list[float]:
-    """Of each replicate of one model a gradient at the first time step over that at the last."""
-    by_step = gradients.pivot(index="replicate", columns="t", values=column)
-    return (by_step.iloc[:, 0] / by_step.iloc[:, -1]).tolist()
+def first_over_last(gradients: pd.DataFrame) -> list[float]:
+    """Of each replicate of one model the median sequence's gradient at the first time step over that at the last."""
+    return gradients.pivot(index="replicate", columns="t", values="growth_median").iloc[:, 0].tolist()
 
 
 def distance_from_one(ratios: list[float]) -> list[float]:
@@ -119,7 +118,7 @@ def with_growth(gradients: pd.DataFrame) -> pd.DataFrame:
     """The table with what a chart of the growth draws: `back`, the steps back from the last, and `growth_rms`, the root
     mean square of the sequences' gradients, by c where there is one, over that at the last step."""
     run = ["model", "length", "replicate", "when"]
-    square = gradients["gradient_cell"].fillna(gradients["gradient"])
+    rms = gradients["gradient_cell"].fillna(gradients["gradient"])
     last = gradients.groupby(run)["t"].transform("max")
-    at_last = square.where(gradients["t"] == last).groupby([gradients[name] for name in run]).transform("max")
-    return gradients.assign(back=last - gradients["t"], growth_rms=square / at_last)
+    at_last = rms.where(gradients["t"] == last).groupby([gradients[name] for name in run]).transform("max")
+    return gradients.assign(back=last - gradients["t"], growth_rms=rms / at_last)

@@ -18,12 +18,13 @@ class Task:
 
     model: str
     length: int
+    runs: str = "sequence"  # the streams' first name: other runs of the same task have another
 
     def __str__(self) -> str:
         return f"{self.model}-{self.length}"
 
     def stream(self, seed: int, replicate: int, use: str) -> torch.Generator:
-        return stream(seed, "sequence", str(self), replicate, use)
+        return stream(seed, self.runs, str(self), replicate, use)
 
     def build(self, hidden_dim: int, generator: torch.Generator, initialisation: str = "as_reported") -> SequenceModel:
         """The model: one scalar in per time step, one logit per digit out."""

@@ -41,7 +41,7 @@ def trace(model: SequenceModel, x: Tensor) -> tuple[list[State], list[Units]]:
 
 
 def reach(model: SequenceModel, x: Tensor, target: Tensor) -> dict[str, Any]:
-    """By time step t, of the norms of each sequence's d loss / d state_t (the other parts of the state held fixed):
+    """By time step t, of the norms of each sequence's d loss / d state_t (by c_t with h_t following it):
 
     gradient, gradient_cell  root mean squares over the sequences by h_t and, in a model with a memory of its own beside
                              h, by c_t; all below are by the part that carries the memory

@@ -102,7 +102,8 @@ def train(
                 generator.set_state(saved)
             bar.update(begin)
         half = settings.halfway
-        starts = sorted({0, half, *range(0, settings.steps, block)})
+        # Where steps were saved is one: by a device with other blocks, it may be none of this one's.
+        starts = sorted({begin, half, *range(0, settings.steps, block)})
 
         def blocks() -> Iterator[tuple[range, tuple[Tensor, Tensor], list[Tensor]]]:
             """The steps that are left, with their data and where the streams are after these."""

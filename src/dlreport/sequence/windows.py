@@ -8,13 +8,12 @@ def mean_accuracy(accuracy: np.ndarray, average_from: int) -> float:
     return float(accuracy[average_from:-1].mean(dtype=np.float64))
 
 
-def windowed(loss: np.ndarray, accuracy: np.ndarray, points: int) -> dict[str, np.ndarray]:
-    """Mean, min and max of loss and accuracy [steps] over at most `points` equal windows (the last may be shorter).
+def windowed(loss: np.ndarray, accuracy: np.ndarray, size: int) -> dict[str, np.ndarray]:
+    """Mean, min and max of loss and accuracy [steps] over windows of `size` steps (the last may be shorter).
 
-    Returns columns [points]; `step` is the last step of each window.
+    Returns columns [windows]; `step` is the last step of each window.
     """
     steps = len(loss)
-    size = -(-steps // points)
     starts = np.arange(0, steps, size)
     stops = np.minimum(starts + size, steps)
     columns = {"step": stops - 1}

@@ -91,7 +91,7 @@ def settings(run: Run, study: Study) -> config.SequenceSettings:
     own = {"models": [run.model], "lengths": [run.length], "replicates": {run.model: 1}, "hidden_dim": run.hidden_dim}
     own |= {"initialisation": run.initialisation, "clip": {"mode": run.clip, "max_norm": study.max_norm}}
     shared = study.model_dump(include={"steps", "batch_size", "optimizer", "learning_rate"})
-    reports = {"average_from": study.steps * 9 // 10, "log_every": study.steps, "curve_points": 1}
+    reports = {"average_from": study.steps * 9 // 10, "log_every": study.steps, "curve_window": study.steps}
     test = {"report_sequences": 1, "sequences": study.test_sequences, "confidence": 0.95}
     return config.SequenceSettings.model_validate({**own, **shared, **reports, "test": test})
 
@@ -112,7 +112,7 @@ def train_run(study: Study, run: Run, checkpoints: Checkpoints) -> dict[str, Any
     else:
         weights = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
         row["train_accuracy"] = mean_accuracy(trained.accuracy, its.average_from)
-        row["test_accuracy"] = float(evaluate(task, [weights], its, study.seed)["test_accuracy"][0])
+        row["test_accuracy"] = float(evaluate(task, [weights], its, study.seed, run.replicate)["test_accuracy"][0])
         row["solved_step"] = solved_step(trained.accuracy, study.solved_at)
     return {"row": row, "core_seconds": time.process_time() - start, "torch": torch.__version__}
 
