@@ -7,7 +7,8 @@ RAY_READY := $(VENV)/.ray-ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # DVC asks for it, also where a user has no name, as by docker run -u
 export LOGNAME ?= nobody
-# A user's settings for other projects: stages import what lies beside them, DVC's libraries warn, pip installs into .venv
+# Against a user's settings for other projects: stages import what lies beside them, DVC's libraries warn, and pip
+# installs into .venv
 unexport PYTHONSAFEPATH PYTHONWARNINGS PIP_TARGET PIP_PREFIX PIP_ROOT
 export PIP_USER := 0
 # Where the environment is, and its Python: after a move or an upgrade this differs from what set-up noted
@@ -41,7 +42,7 @@ repro: $(READY)  ## reproduce the whole report: run what is out of date; with JO
 readme: $(READY)  ## put the findings of the report into README.md
 	python tools/readme.py
 
-provenance: $(READY)  ## put what made the results on record: machine, versions, commit and time of each stage
+provenance: $(READY)  ## write into provenance.csv on what each stage ran: machine, versions, commit, time
 	python tools/provenance.py
 
 frontier: $(READY)  ## run a study apart from the report: how long a palindrome can each model remember?
@@ -50,7 +51,7 @@ frontier: $(READY)  ## run a study apart from the report: how long a palindrome 
 test: $(READY)  ## run the tests, except the slow ones
 	pytest
 
-test-slow: $(RAY_READY)  ## run the slow tests: kills at random, experiments, remotes, a browser, a cluster (installs Ray)
+test-slow: $(RAY_READY)  ## run the slow tests: random kills, experiments, remotes, a browser, a cluster (installs Ray)
 	pytest -m slow
 
 smoke: $(READY)  ## run the whole pipeline at tiny size in .smoke, touching nothing else
@@ -59,7 +60,7 @@ smoke: $(READY)  ## run the whole pipeline at tiny size in .smoke, touching noth
 torture: $(READY)  ## kill a small pipeline at random 20 times (or N=50), and check that it ends in the same bytes
 	python tests/torture.py .torture $(if $(N),--kills '$(N)')
 
-bench: $(READY)  ## time training beside other ways to do it (about 15 minutes, on an idle machine)
+bench: $(READY)  ## measure the speed of training beside other ways to do it (15 minutes, on an idle machine)
 	python benchmarks/run.py
 	python benchmarks/growth.py
 
