@@ -33,6 +33,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_stages_write_the_same_bytes_whatever_is_set(drawn, tmp_path, name):
     expected = scratch.contents(drawn, ("plots/", "metrics/"))

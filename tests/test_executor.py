@@ -104,6 +104,7 @@ def test_a_run_whose_process_is_killed_begins_again_and_the_others_do_not(tmp_pa
     assert caplog.messages == ["the process of run GAN-0 was killed; it begins again"] * 2
 
 
+@pytest.mark.slow
 def test_a_run_that_is_always_killed_is_one_line_after_all_others(tmp_path, monkeypatch):
     monkeypatch.setattr(executor, "RETRIES", 1)
     found = {}
@@ -133,6 +134,7 @@ def train_and_die(settings, folder: Path, replicate: int, checkpoints: Checkpoin
         Checkpoint.save = save
 
 
+@pytest.mark.slow
 def test_a_training_whose_process_is_killed_goes_on_to_the_same_bytes(tmp_path, settings, capfd):
     def content(runs) -> bytes:
         """As the stage writes weights, and the curves with them."""
@@ -165,6 +167,7 @@ def wait_for_stop(folder: Path, item: int, checkpoints: Checkpoints) -> None:
         raise UserError("the loss is nan")
 
 
+@pytest.mark.slow
 def test_an_error_of_a_run_ends_the_others_and_is_the_callers(tmp_path):
     with pytest.raises(UserError, match="the loss is nan") as caught:
         results(partial(wait_for_stop, tmp_path), [2, 3, 1, 4], 3)

@@ -17,6 +17,8 @@ SEQUENCE_METRICS = {f"metrics/sequence/{cell}.json" for cell in CELLS}
 CLAIMS = "metrics/claims.json"  # may turn on any other number
 GAN_METRICS = {f"metrics/gan/{name}.json" for name in ("interpolation", "quality", "training")}
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_screen_holds_the_metrics_of_the_reports_eight_cells(serial):
     """`dvc metrics diff` has a line for each number that changed, at most this many. The study's are not counted, as no
@@ -40,7 +42,7 @@ def project(serial, tmp_path_factory) -> Path:
 def go_back(project: Path) -> None:
     """As README.md says."""
     git(project, "restore", ".")
-    git(project, "clean", "-qf", "plots")
+    git(project, "clean", "-qf", "plots", "metrics", "report", "sources")
     dvc(project, "checkout")
     assert git(project, "status", "--porcelain") == ""
     assert is_up_to_date(project)
@@ -66,7 +68,6 @@ def run_queue(project: Path, jobs: int, tasks: int) -> None:
     wait_until(lambda: "Worker status: 0 active, 0 idle" in dvc(project, "queue", "status"), pause=1)
 
 
-@pytest.mark.slow
 def test_clipping_that_works_changes_the_sequences_alone(project):
     settings = ("-S", "sequence.clip.mode=effective", "-S", "sequence.clip.max_norm=0.01")
     ran = stages_run(dvc(project, "exp", "run", "-n", "clipped", *settings))
@@ -79,7 +80,6 @@ def test_clipping_that_works_changes_the_sequences_alone(project):
     assert metrics_diff(project, "HEAD~1", "HEAD") == in_workspace
 
 
-@pytest.mark.slow
 def test_a_learning_rate_of_the_gan_changes_the_gan_alone(project):
     ran = stages_run(dvc(project, "exp", "run", "-n", "faster", "-S", "gan.learning_rate=0.001"))
     assert not [name for name in ran if "sequence" in name or name in ("train_classifier", "train_longer")]
@@ -92,7 +92,6 @@ def test_a_learning_rate_of_the_gan_changes_the_gan_alone(project):
     go_back(project)
 
 
-@pytest.mark.slow
 def test_a_grid_runs_in_the_queue_and_leaves_the_workspace_alone(project):
     queued = dvc(project, "exp", "run", "-n", "points", "--queue", "-S", "gan.interpolation_points=3,5")
     assert re.findall("Queued experiment '(.+?)'", queued) == ["points-1", "points-2"]
@@ -101,7 +100,6 @@ def test_a_grid_runs_in_the_queue_and_leaves_the_workspace_alone(project):
     assert set(dvc(project, "exp", "list", "--name-only").split()) == {"faster", "points-1", "points-2"}
 
 
-@pytest.mark.slow
 def test_the_table_of_experiments_fits_a_screen(project):
     columns = "Experiment|gan.interpolation_points|largest_step_share$|fid$"
     command = ("exp", "show", "--no-pager", "--drop", ".*", "--keep", columns, "--sort-by", "largest_step_share")
@@ -114,7 +112,6 @@ def test_the_table_of_experiments_fits_a_screen(project):
     assert points == {"faster": 7, "points-1": 3, "points-2": 5}
 
 
-@pytest.mark.slow
 def test_two_experiments_compared(project):
     found = json.loads(dvc(project, "exp", "diff", "--json", "points-1", "points-2"))
     assert found["params"] == {"params.yaml": {"gan.interpolation_points": {"old": 3, "new": 5, "diff": 2}}}
@@ -123,7 +120,6 @@ def test_two_experiments_compared(project):
     assert share["old"] > share["new"]  # of 4 steps, of 6
 
 
-@pytest.mark.slow
 def test_an_experiment_applied_is_as_if_it_had_run_here(project):
     dvc(project, "exp", "apply", "points-2")
     assert is_up_to_date(project)
@@ -132,7 +128,6 @@ def test_an_experiment_applied_is_as_if_it_had_run_here(project):
     go_back(project)
 
 
-@pytest.mark.slow
 def test_apply_overwrites_changes_of_the_workspace_and_keeps_them_in_a_stash(project):
     script = project / "stages/report.py"
     before = script.read_text()
@@ -145,7 +140,6 @@ def test_apply_overwrites_changes_of_the_workspace_and_keeps_them_in_a_stash(pro
     go_back(project)
 
 
-@pytest.mark.slow
 def test_an_experiment_becomes_a_branch(project):
     dvc(project, "exp", "branch", "points-1", "fewer-points")
     assert metrics_diff(project, "master", "fewer-points").keys() == {"metrics/gan/interpolation.json"}
@@ -156,7 +150,6 @@ def test_an_experiment_becomes_a_branch(project):
     go_back(project)
 
 
-@pytest.mark.slow
 def test_a_queued_experiment_runs_the_code_it_was_queued_with(project):
     template = project / "src/dlreport/report/report.md.j2"
     template.write_text(template.read_text() + "\nAnother wording.\n")
@@ -170,7 +163,6 @@ def test_a_queued_experiment_runs_the_code_it_was_queued_with(project):
     go_back(project)
 
 
-@pytest.mark.slow
 def test_after_a_killed_worker_the_queue_is_cleared_by_hand(project):
     kept = dvc(project, "exp", "list")
     dvc(project, "exp", "run", "-n", "endless", "--queue", "-S", "gan.epochs=3000")
@@ -191,7 +183,6 @@ def test_after_a_killed_worker_the_queue_is_cleared_by_hand(project):
     assert dvc(project, "exp", "list") == kept
 
 
-@pytest.mark.slow
 def test_removed_experiments_are_gone(project):
     dvc(project, "exp", "remove", "points-1", "wording")
     assert set(dvc(project, "exp", "list", "--name-only").split()) == {"faster", "points-2"}

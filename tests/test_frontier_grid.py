@@ -149,7 +149,11 @@ def test_the_figure_draws_any_grid(table):
 
 @pytest.mark.parametrize(
     ("changed", "key"),
-    [({"lengths": [3, 1]}, "lengths.1"), ({"clip_modes": [False]}, "clip_modes.0"), ({"hidden": [8]}, "hidden")],
+    [
+        ({"lengths": [3, 1]}, "lengths.1"),
+        pytest.param({"clip_modes": [False]}, "clip_modes.0", marks=pytest.mark.slow),
+        pytest.param({"hidden": [8]}, "hidden", marks=pytest.mark.slow),
+    ],
 )
 def test_a_bad_parameter_is_one_line_and_runs_nothing(tmp_path, changed, key):
     project = make(tmp_path / "project", {**TINY, **changed})
@@ -160,6 +164,7 @@ def test_a_bad_parameter_is_one_line_and_runs_nothing(tmp_path, changed, key):
     assert not (project / ".checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_an_unknown_model_is_one_line_and_runs_nothing(tmp_path):
     project = make(tmp_path / "project", {**TINY, "models": ["LSTM", "Transformer"]})
     result = train(project)
@@ -169,6 +174,7 @@ def test_an_unknown_model_is_one_line_and_runs_nothing(tmp_path):
     assert not (project / ".checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_without_ray_a_cluster_is_one_line_and_runs_nothing(tmp_path):
     project = make(tmp_path / "project", TINY)
     (project / "src/ray.py").write_text("raise ModuleNotFoundError('No module named ray', name='ray')\n")

@@ -166,6 +166,7 @@ def test_threads_change_no_number_of_the_native_engine(digits, params, precision
         assert all(torch.equal(*pair) for pair in zip(results[0], other, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_autograds_losses_can_be_compiled_whole_and_once(digits, tiny, precision):
     """As they are on a GPU; here traced without one. Compiling again, while a graph is recorded, would fail."""

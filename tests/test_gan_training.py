@@ -72,7 +72,7 @@ def test_a_replicate_is_the_run_of_a_later_seed(digits, tiny):
     assert (replicate.losses, replicate.accuracies) == (run.losses, run.accuracies)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_replicates_are_trained_in_their_order_in_one_process_or_two(digits, tiny, workers):
     settings = tiny.model_copy(update={"replicates": 2, "epochs": 1})
     runs = train_replicates(digits[:20], gan_params(settings, SEED), workers)

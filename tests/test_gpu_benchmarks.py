@@ -19,6 +19,7 @@ def pipeline(monkeypatch, repository):
     return gpu_pipeline
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["gpu.py", "gpu_pipeline.py"])
 def test_without_cuda_there_is_one_line(repository, script):
     result = run([sys.executable, f"benchmarks/{script}"], repository, CUDA_VISIBLE_DEVICES="")

@@ -37,10 +37,16 @@ ONE = {"R": 1, "T": 1, "B": 1, "H": 1, "O": 2, "C": 8, "S": 16, "OUT": 16, "ROWS
 REPORT = {"R": 5, "T": 19, "B": 128, "H": 128, "O": 10, "C": 136, "S": 128, "OUT": 16, "ROWS": 16}
 
 
-@pytest.mark.parametrize("cell", ["vanilla_rnn", "lstm"])
+@pytest.mark.parametrize("cell", ["lstm", pytest.param("vanilla_rnn", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("capability", "bf16", "sizes"),
-    [(80, False, REPORT), (90, True, REPORT), (90, False, {**REPORT, "R": 1}), (90, False, ONE)],
+    [
+        (80, False, REPORT),
+        *(
+            pytest.param(*other, marks=pytest.mark.slow)
+            for other in [(90, True, REPORT), (90, False, {**REPORT, "R": 1}), (90, False, ONE)]
+        ),
+    ],
 )
 def test_kernels_compile_and_fit(tmp_path, repository, cell, capability, bf16, sizes):
     sizes = {**sizes, "G": sizes["H"] * {"vanilla_rnn": 1, "lstm": 4}[cell]}

@@ -60,7 +60,7 @@ LATER = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # of a kill, of a close
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, *(pytest.param(one, marks=pytest.mark.slow) for one in LATER)])
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", ["LSTM-5", pytest.param("GAN", marks=pytest.mark.slow)])
 def test_a_stage_that_gets_a_signal_says_how_to_go_on_and_does(project, name, number):
     process, said = start(project, name)
     if number == signal.SIGINT:
@@ -76,6 +76,7 @@ def test_a_stage_that_gets_a_signal_says_how_to_go_on_and_does(project, name, nu
     finish(project, name)
 
 
+@pytest.mark.slow
 @needs_native(SOURCE, "fp32")  # autograd's is one process for all replicates
 def test_a_killed_worker_process_begins_again_from_its_checkpoint(project, tmp_path):
     project = shutil.copytree(project, tmp_path / "project", symlinks=True)

@@ -80,11 +80,13 @@ def test_git_is_set_to_other_line_ends(tmp_path):
     assert [name for name in files if (clone / name).read_bytes() != (origin / name).read_bytes()] == []
 
 
+@pytest.mark.slow
 def test_a_folder_with_an_odd_name_runs_and_shows_its_plots(project):
     assert stages_run(dvc(project, "repro")) == []
     assert "dvc_plots/index.html" in dvc(project, "plots", "show")
 
 
+@pytest.mark.slow
 def test_an_archive_without_git_is_refused_and_git_init_is_enough(serial, tmp_path):
     project = with_results_committed(serial[0], tmp_path / "project")
     shutil.rmtree(project / ".git")

@@ -17,6 +17,8 @@ import torch
 import scratch
 from helpers import DVC, Payload, run, start, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(serial, tmp_path) -> Path:
@@ -123,7 +125,6 @@ def test_a_second_repro_at_the_same_time_is_refused(project):
     assert f"(PID {first.pid})" in second.stderr
 
 
-@pytest.mark.slow
 def test_running_everything_again_without_a_network_changes_no_byte(project):
     before = scratch.contents(project)
     connect = "import socket; socket.create_connection(('127.0.0.1', 9), 1)"  # first, where the stages are to run

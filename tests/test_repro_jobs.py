@@ -114,7 +114,10 @@ def test_a_failure_stops_only_what_depends_on_it(project):
     assert is_up_to_date(project)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+LATER = (signal.SIGTERM, signal.SIGUSR1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, *(pytest.param(one, marks=pytest.mark.slow) for one in LATER)])
 def test_a_signal_ends_every_process_in_one_line(project, number):
     process, pid = start(command("--jobs", "2"), project, SLOW="sources", BROKEN="-"), project / "pid"
     wait_until(lambda: pid.is_file() and pid.read_text(), seconds=60)

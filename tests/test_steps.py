@@ -99,6 +99,7 @@ def test_autograds_steps_of_a_sequence_model_are_the_same_in_graphs(params, grap
     assert all(torch.equal(*pair) for pair in zip(*(engine.state for engine in engines), strict=True))
 
 
+@pytest.mark.slow
 def test_autograds_iterations_of_the_gan_are_the_same_in_graphs(params, digits, graphs):
     average = params.gan.average.model_copy(update={"every": 3, "decay": 0.9})
     settings = tiny_gan(params, average=average)

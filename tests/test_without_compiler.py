@@ -28,10 +28,14 @@ def no_compiler(tmp_path) -> str:
     return str(tmp_path / "bin")
 
 
-@pytest.mark.parametrize("variable", ["CC", "CXX"])
+@pytest.mark.parametrize("variable", ["CC", pytest.param("CXX", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("compiler", "reason"),
-    [("no-such", "no-such: No such file or directory; "), ("false", "false failed (exit code 1); "), ("", "")],
+    [
+        ("false", "false failed (exit code 1); "),
+        pytest.param("no-such", "no-such: No such file or directory; ", marks=pytest.mark.slow),
+        pytest.param("", "", marks=pytest.mark.slow),
+    ],
 )
 def test_a_missing_or_broken_compiler_is_a_reason_not_an_error(repository, no_compiler, variable, compiler, reason):
     result = run([sys.executable, "-c", SERVES], repository, **{variable: compiler, "PATH": no_compiler})
@@ -42,7 +46,7 @@ def test_a_missing_or_broken_compiler_is_a_reason_not_an_error(repository, no_co
 
 
 @needs_native(SOURCE, "fp32")
-@pytest.mark.parametrize("compiler", ["no-such", "false", ""])
+@pytest.mark.parametrize("compiler", ["no-such", *(pytest.param(one, marks=pytest.mark.slow) for one in ("false", ""))])
 def test_the_usual_compiler_is_tried_after_the_one_that_is_named(repository, compiler):
     result = run([sys.executable, "-c", SERVES], repository, CC=compiler, CXX=compiler)
     assert (result.returncode, result.stdout) == (0, "True\n"), result.stderr
