@@ -321,6 +321,16 @@ def test_the_correction_is_within_a_claim_and_takes_verdicts_that_a_small_p_deci
     assert some.outcome.power
 
 
+def test_no_headline_states_what_the_correction_leaves_undecided():
+    def statement(p: float) -> Statement:
+        words = {"says": "it [is|is not] so", "headline": "so it [is|is not]", "section": "walk"}
+        return Statement(1, "so", "thus", "as", **words, outcome=Outcome(NOT_SUPPORTED, "that", 0.95, p))
+
+    rows = table([statement(p) for p in (0.01, 0.03, 0.04)])
+    assert rows["headline"].tolist() == ["So it is not", *["It is undecided whether so it is"] * 2]
+    assert set(rows["sentence"]) == {"It is not so (that)."}
+
+
 def test_the_counts_are_few(as_claimed):
     found = counts(table(as_claimed.check()))
     assert sum(len(value) if isinstance(value, dict) else 1 for value in found.values()) <= 40
