@@ -170,7 +170,14 @@ def results(tasks: dict[tuple[str, int], tuple[float, int, float]] = AS_PUBLISHE
         ),
         "claims": pd.DataFrame(
             [
-                {"claim": claim, "statement": "so", "test": "thus", "why": "as", "verdict": verdict, "evidence": "that"}
+                {
+                    "claim": claim,
+                    "statement": "so" if claim != 0 else "LSTM, length 10: so",
+                    "test": "thus",
+                    "why": "as",
+                    "verdict": verdict,
+                    "evidence": "that",
+                }
                 | {"corrected": verdict, "power": "sees all", "p": 0.01, "p_corrected": 0.02}
                 | {"level": 0.95, "section": "length 10", "sentence": f"It is so, {number}.", "headline": headline}
                 for number, (claim, verdict, headline) in enumerate(

@@ -114,7 +114,7 @@ def check(e: GanEvidence) -> Iterator[Statement]:
         ("largest_step_share", "pixels"),
         ("largest_step_share_features", "the classifier's features"),
     ):
-        yield claims.state(7, "gradual", trainings.share(e.walks[column], high=JUMP, what="largest step"), space=space)
+        yield claims.state(7, "gradual", trainings.share(e.walks[column], high=JUMP), space=space)
 
 
 def _images(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[Statement]:
@@ -156,7 +156,7 @@ def _losses(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
         ("discriminator", "decline", "rise", -1),
         ("generator", "rise", "decline", 1),
     ):
-        words = f"smallest {move} from fifth to fifth (below 0: a {opposite})"
+        words = f"smallest {move} from fifth to fifth, below 0 a {opposite}:"
         steps = sign * means_of_fifths(half[network]).diff().dropna()
         least = steps.min() if len(steps) == 4 else steps.min() * np.nan
         yield claims.state(6, "steadily", trainings.mean(least, 0, np.inf, ".3f", words), network=network, move=move)

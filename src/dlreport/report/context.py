@@ -19,8 +19,9 @@ from dlreport.gan.networks import discriminator_loss, generator_loss
 from dlreport.gan.samples import at_epoch
 from dlreport.gan.thresholds import CLOSE_SHARE, JUDGED
 from dlreport.io import read_yaml
-from dlreport.report.render import listed
+from dlreport.report.render import listed, significant
 from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
+from dlreport.sequence.claims import LSTM, VANILLA
 from dlreport.sequence.curves import course
 from dlreport.sequence.mean_field import INPUT, mean_field
 from dlreport.sequence.memory import PROBE_SEQUENCES, PROBED
@@ -36,6 +37,7 @@ SHOWN = {"seed", "precision", "sequence", "longer", "gradients", "ablation", "ga
 
 
 MARKS = {SUPPORTED: "✓", NOT_SUPPORTED: "✗", UNDECIDED: "?"}
+NO_DIRECTION = 0.1  # of a cosine between two batches' gradients
 FIGURES = (  # in the order of the report
     *("accuracy_by_length", "accuracy_curves", "loss_curves", "growth", "gradients", "saturation", "probe"),
     *("confusion", "accuracy_by_digit", "ablation", "ablation_curves", "study", "losses", "grids", "quality_by_epoch"),
@@ -60,8 +62,9 @@ def _solved(rows: list[dict[str, Any]]) -> str:
     """By how many runs each length is solved, in words."""
     by_length: dict[int, list[str]] = defaultdict(list)
     for row in rows:
-        runs, models = f"{round(row['solved'] * row['replicates'])} of {row['replicates']}", f" of the {row['model']}"
-        by_length[row["length"]].append(runs if by_length and row["length"] != rows[0]["length"] else runs + models)
+        runs = f"{round(row['solved'] * row['replicates'])} of {row['replicates']}"
+        models = f" {'runs ' if not by_length else ''}of the {row['model']}"
+        by_length[row["length"]].append(runs if row["length"] != rows[0]["length"] else runs + models)
     first, *others = ((length, listed(words)) for length, words in by_length.items())
     return "; ".join([f"Length {first[0]} is solved by {first[1]}", *(f"length {n} by {words}" for n, words in others)])
 
@@ -180,6 +183,14 @@ def _gradients(table: pd.DataFrame) -> list[dict[str, Any]]:
     return _records(first.drop(columns="t").join(means).reset_index())
 
 
+def _erratic(before: dict[str, dict[str, Any]]) -> bool:
+    """Whether before training a VanillaRNN's gradient grows on its way back, but has no direction, and a LSTM's has."""
+    vanilla, lstm = (before.get(model) for model in (VANILLA, LSTM))
+    if vanilla is None or lstm is None:
+        return False
+    return vanilla["growth_median"] > 1 and abs(vanilla["cosine"]) < NO_DIRECTION < lstm["cosine"]
+
+
 def _held(table: pd.DataFrame, models: list[str]) -> dict[str, list[dict[str, Any]]]:
     """By model that has gates, a row for each length: accuracy after training, with all its gates held, and with each;
     means over the replicates."""
@@ -275,7 +286,8 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
     if irrefutable:
         titles[0] += " (so few runs cannot refute them)"
     rows = _records(results["comparison"].sort_values("length", kind="stable"))
-    gradients, longest = _gradients(results["gradients"]), lengths[-1]
+    gradients = _gradients(results["gradients"])
+    before = {row["model"]: row for row in gradients if (row["length"], row["when"]) == (lengths[-1], "start")}
     ablation = _ablation_counts(results["ablation_runs"])
     return {
         **results,
@@ -323,7 +335,10 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "by_length": {length: [row for row in courses if row["length"] == length] for length in lengths},
         "logged": {length: found for length, found in logs.items() if found},
         "gradients": gradients,
-        "before": {row["model"]: row for row in gradients if (row["length"], row["when"]) == (longest, "start")},
+        "before": before,
+        "cosines": [f"{row['cosine']:.3f} ({model})" for model, row in before.items()],
+        "growing": [f"{significant(row['growth_median'])} times as large ({model})" for model, row in before.items()],
+        "erratic": _erratic(before),
         "held": _held(results["gradients"], sequence.models),
         "lengths": lengths,
         "theory": mean_field(sequence.hidden_dim, INPUT),

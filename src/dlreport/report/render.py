@@ -50,7 +50,7 @@ def _percent(value: float | None, digits: int = 0) -> str:
     return _percent(value, digits + 1) if value < 1 and float(text[:-1]) == 100 else text
 
 
-def _significant(value: float) -> str:
+def significant(value: float) -> str:
     """Three digits; very large and very small numbers by a power of ten."""
     if value == 0 or 1e-4 <= abs(value) < 1e6:
         return f"{float(f'{value:.3g}'):,.10g}"
@@ -87,7 +87,7 @@ def _environment(autoescape: bool) -> Environment:
     )
     environment.filters |= {
         "fixed": _fixed,
-        "significant": _significant,
+        "significant": significant,
         "times": _times,
         "verdicts": _verdicts,
         "thousands": lambda value: f"{value:,}",
