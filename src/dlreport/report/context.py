@@ -287,7 +287,8 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         titles[0] += " (so few runs cannot refute them)"
     rows = _records(results["comparison"].sort_values("length", kind="stable"))
     gradients = _gradients(results["gradients"])
-    before = {row["model"]: row for row in gradients if (row["length"], row["when"]) == (lengths[-1], "start")}
+    start = [row for row in gradients if (row["length"], row["when"]) == (lengths[-1], "start")]
+    before = {row["model"]: row for row in start if row["cosine"] is not None}
     ablation = _ablation_counts(results["ablation_runs"])
     return {
         **results,
