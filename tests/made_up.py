@@ -170,7 +170,14 @@ def results(tasks: dict[tuple[str, int], tuple[float, int, float]] = AS_PUBLISHE
         ),
         "claims": pd.DataFrame(
             [
-                {"claim": claim, "statement": "so", "test": "thus", "why": "as", "verdict": verdict, "evidence": "that"}
+                {
+                    "claim": claim,
+                    "statement": "so" if claim != 0 else "LSTM, length 10: so",
+                    "test": "thus",
+                    "why": "as",
+                    "verdict": verdict,
+                    "evidence": "that",
+                }
                 | {"corrected": verdict, "power": "sees all", "p": 0.01, "p_corrected": 0.02}
                 | {"level": 0.95, "section": "length 10", "sentence": f"It is so, {number}.", "headline": headline}
                 for number, (claim, verdict, headline) in enumerate(
@@ -189,7 +196,8 @@ def results(tasks: dict[tuple[str, int], tuple[float, int, float]] = AS_PUBLISHE
             {"model": ["VanillaRNN", "VanillaRNN", "LSTM"], "hidden_dim": 64, "clip": ["off", "effective", "off"]}
             | {"initialisation": ["as_reported", "orthogonal", "as_reported"], "longest": [10, 50, 20]}
         ),
-        "study": {"solved_at": 0.98, "lengths": [10, 20, 50], "hidden_dims": [64], "steps": 25000, "replicates": 3},
+        "study": {"solved_at": 0.98, "lengths": [10, 20, 50], "hidden_dims": [64], "steps": 25000, "replicates": 3}
+        | {"initialisations": ["as_reported", "orthogonal"]},
         "steps": {
             task: pd.DataFrame({"replicate": 0, "step": range(0, 50_000, 2000), "loss": 2.0, "accuracy": 0.25})
             for task in tasks

@@ -149,8 +149,9 @@ def test_a_discriminator_that_leans_to_real_images_is_better_than_a_guess_on_bot
 def test_trainings_that_all_lie_on_the_threshold_decide_nothing(as_claimed):
     """A discriminator that calls every image real."""
     blind = as_claimed.but(losses=as_claimed.gan.losses.assign(accuracy_real=1.0, accuracy_generated=0.0))
-    found = [one.outcome.verdict for one in blind.check() if one.claim == 9 and "images right" in one.statement]
-    assert found == [SUPPORTED, NOT_SUPPORTED, UNDECIDED]
+    found = [one.outcome for one in blind.check() if one.claim == 9 and "images right" in one.statement]
+    assert [outcome.verdict for outcome in found] == [SUPPORTED, NOT_SUPPORTED, UNDECIDED]
+    assert {outcome.power for outcome in found} == {"all trainings alike"}
 
 
 def test_a_loss_whose_line_moves_by_less_than_a_hundredth_has_settled(as_claimed):
@@ -176,8 +177,9 @@ def test_a_walk_with_a_step_of_a_third_of_the_way_is_not_gradual(as_claimed):
 
 def test_two_epochs_say_nothing_of_the_long_run(as_claimed):
     few = as_claimed.but(losses=as_claimed.gan.losses[as_claimed.gan.losses["epoch"] <= 2])
-    long_run = [one.outcome.verdict for one in few.check() if "in the long run the" in one.statement]
-    assert long_run == [UNDECIDED, UNDECIDED]
+    long_run = [one.outcome for one in few.check() if "in the long run the" in one.statement]
+    assert [outcome.verdict for outcome in long_run] == [UNDECIDED, UNDECIDED]
+    assert {outcome.power for outcome in long_run} == {"decides nothing without the measure"}
 
 
 def test_other_steps_than_the_published_ones_do_not_test_the_claim(as_claimed):
@@ -319,6 +321,16 @@ def test_the_correction_is_within_a_claim_and_takes_verdicts_that_a_small_p_deci
     assert rows["corrected"].tolist() == [SUPPORTED, UNDECIDED, UNDECIDED, SUPPORTED]  # the last never rested on p
     assert counts(rows)["lost_by_correction"] == 2
     assert some.outcome.power
+
+
+def test_no_headline_states_what_the_correction_leaves_undecided():
+    def statement(p: float) -> Statement:
+        words = {"says": "it [is|is not] so", "headline": "so it [is|is not]", "section": "walk"}
+        return Statement(1, "so", "thus", "as", **words, outcome=Outcome(NOT_SUPPORTED, "that", 0.95, p))
+
+    rows = table([statement(p) for p in (0.01, 0.03, 0.04)])
+    assert rows["headline"].tolist() == ["So it is not", *["It is undecided whether so it is"] * 2]
+    assert set(rows["sentence"]) == {"It is not so (that)."}
 
 
 def test_the_counts_are_few(as_claimed):

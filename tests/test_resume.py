@@ -129,6 +129,6 @@ def test_a_gan_whose_kept_generator_is_lost_starts_again(tmp_path, digits, gan, 
 
 def test_a_signal_saves_and_stops(tmp_path, sequence, monkeypatch):
     monkeypatch.setattr(module, "_asked_to_stop", [signal.SIGTERM])
-    with pytest.raises(Interrupted, match=r"LSTM-4 replicate 0, step 128 of 700, is saved; run it again to go on"):
+    with pytest.raises(Interrupted, match=r"LSTM-4 replicate 0, step 128 of 300, is saved; run it again to go on"):
         train_replicates(Task("LSTM", 4), sequence, 2, 5, "cpu", "fp32", 1, Checkpoints(tmp_path, seconds=1000))
     assert (tmp_path / "LSTM-4-replicate-0.safetensors").exists()

@@ -9,6 +9,7 @@ from scipy.stats import binom
 from dlreport.statistics.verdicts import (
     NOT_SUPPORTED,
     NOTHING,
+    STEPS,
     SUPPORTED,
     UNDECIDED,
     at_least_one,
@@ -43,9 +44,9 @@ def test_majority(holding, runs, verdict):
 def test_the_power_of_a_share_is_computed():
     """At the share that it names, the number that decides is found in four cases of five."""
     assert majority(of(3, 5), 0.95).power == NOTHING
-    assert majority(of(3, 6), 0.95).power == "decides from 6 of 6 runs on, sees a share above 0.96"
+    assert majority(of(3, 6), 0.95).power == "decides from 6 of 6 runs on, shows a share above 0.96"
     assert binom.sf(5, 6, 0.96) == pytest.approx(0.8, abs=0.02)
-    assert majority(of(3, 20), 0.95).power == "decides from 15 of 20 runs on, sees a share above 0.80"
+    assert majority(of(3, 20), 0.95).power == "decides from 15 of 20 runs on, shows a share above 0.80"
     assert binom.sf(14, 20, 0.80) == pytest.approx(0.8, abs=0.02)
 
 
@@ -74,11 +75,14 @@ def test_median_in_range(values, verdict):
 
 def test_a_median_is_given_with_its_interval_and_with_what_it_can_see():
     outcome = median_in_range([0.1, 0.2, 0.3, 0.4, 0.5, 0.9], 0, 1, 0.95)
-    assert (outcome.evidence, outcome.power) == ("median 0.35, 0.1 to 0.9", "sees a median 0.55 beyond the threshold")
+    assert (outcome.evidence, outcome.power) == (
+        "median 0.35, interval 0.1 to 0.9",
+        "shows a median 0.55 beyond the threshold",
+    )
     alone = median_in_range([inf], 0, 1, 0.95)
     assert (alone.evidence, alone.power, alone.verdict) == ("median ∞ of 1 runs", NOTHING, UNDECIDED)
     never = median_in_range([inf] * 6, 0, 1, 0.95)
-    assert (never.evidence, never.power, never.verdict) == ("median ∞, ∞ to ∞", NOTHING, NOT_SUPPORTED)
+    assert (never.evidence, never.power, never.verdict) == ("median ∞, interval ∞ to ∞", NOTHING, NOT_SUPPORTED)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +108,16 @@ def test_mann_whitney():
     assert mann_whitney([1.0], [2.0], 0.95).verdict == UNDECIDED
 
 
+def test_a_median_is_that_of_a_run_where_a_step_may_never_come():
+    found = mann_whitney([1.0, 2, 3, 4], [5.0, 6, inf, inf], 0.95, ("this", "that"), unit=STEPS)
+    assert found.evidence.startswith("medians: this 3 steps, that never; p = ")
+    assert mann_whitney([1.0, 2], [3.0, 4], 0.95, what="medians of it").evidence.startswith(
+        "medians of it: first 1.5, second 3.5; p = "
+    )
+    by_length = trend([[1.0, 2, 3], [1_500.0, inf, inf]], 0.95, "length", STEPS)
+    assert by_length.evidence.startswith("medians by length: 2 steps; never; tau ")
+
+
 def test_mann_whitney_is_two_sided():
     """The LSTM's spreads at lengths 5 and 10 in version 1.0: 7 of 252 ways to divide ten values are as far out to one
     side, and as many to the other."""
@@ -125,7 +139,7 @@ def test_the_power_of_mann_whitneys_test_is_computed():
     by_runs = [mann_whitney([1.0] * few, [2.0] * many, 0.95).power for few, many in ((5, 5), (6, 20), (20, 20))]
     seen = [float(phrase.split()[4]) for phrase in by_runs]
     assert seen[0] > seen[1] > seen[2]
-    assert by_runs[1] == "sees a difference of 1.5 standard deviations"
+    assert by_runs[1] == "shows a difference of 1.5 standard deviations"
     assert seen[2] == pytest.approx(0.93, abs=0.1)  # Student's test of 20 and 20 sees 0.91
 
 
@@ -167,7 +181,10 @@ def test_a_published_test_has_the_error_of_its_sequences():
     tested = one_of_ours(ours, 0.95, 0.95, trials=20)
     assert tested.verdict == SUPPORTED
     assert tested.p == pytest.approx(2 * (1 + 20 * binom.sf(18, 20, 0.9)) / 21)
-    assert "of 20 such tests of our runs, 7.8 would be expected to be as far out" in tested.evidence
+    assert (
+        "if each run took a test of 20 sequences, 7.8 of 20 would come out at or beyond the published value"
+        in tested.evidence
+    )
     assert one_of_ours(ours, 0.2, 0.95, trials=20).verdict == UNDECIDED
     assert one_of_ours([1.0] * 6, 1.0, 0.95, trials=128).verdict == SUPPORTED
     assert one_of_ours([0.9] * 39, 0.2, 0.95, trials=20).verdict == NOT_SUPPORTED

@@ -49,7 +49,7 @@ class Scale(NamedTuple):
 
     to: Callable
     back: Callable
-    sees: Callable[[float, str], str]  # half an interval on this scale, and the form of its numbers -> power, in words
+    shows: Callable[[float, str], str]  # half an interval on this scale, and the form of its numbers -> power, in words
 
 
 def _log_odds(share: float) -> float:
@@ -57,11 +57,11 @@ def _log_odds(share: float) -> float:
         return np.log(share) - np.log1p(-np.asarray(share, dtype=float))
 
 
-PLAIN = Scale(np.asarray, np.asarray, lambda half, form: f"sees a mean {format(half, form)} beyond the threshold")
-RATIO = Scale(np.log, np.exp, lambda half, _: f"sees a ratio {np.exp(half):.2f} times the threshold")
+PLAIN = Scale(np.asarray, np.asarray, lambda half, form: f"shows a mean {format(half, form)} beyond the threshold")
+RATIO = Scale(np.log, np.exp, lambda half, _: f"shows a ratio {np.exp(half):.2f} times the threshold")
 SHARE = Scale(
     *(_log_odds, lambda odds: 1 / (1 + np.exp(-odds))),
-    lambda half, _: f"sees odds {np.exp(half):.1f} times those of the threshold",
+    lambda half, _: f"shows odds {np.exp(half):.1f} times the threshold's",
 )
 
 
@@ -78,19 +78,19 @@ class Trainings:
         evidence the words `what` come first, and numbers are printed in this form."""
         values = np.asarray(list(values), dtype=float)
         each = "trainings " + ", ".join("none" if np.isnan(value) else format(value, form) for value in values)
-        if len(values) < FEWEST or np.isnan(values).any():
+        if np.isnan(values).any():
+            return Outcome(UNDECIDED, each, self.confidence, power="decides nothing without the measure")
+        if len(values) < FEWEST:
             return Outcome(UNDECIDED, each, self.confidence)
         scaled, least, most = scale.to(values).tolist(), scale.to(low).item(), scale.to(high).item()
         ends = student(scaled, self.confidence)
         centre, *interval = (format(number, form) for number in scale.back(np.array([np.mean(scaled), *ends])))
         found = mean_in_range(scaled, least, most, self.confidence)
-        evidence, sees = (
-            f"{what} {centre} ({' to '.join(interval)}); {each}".lstrip(),
-            scale.sees((ends[1] - ends[0]) / 2, form),
-        )
+        evidence = f"{what} {centre} ({' to '.join(interval)}); {each}".lstrip()
+        power = scale.shows((ends[1] - ends[0]) / 2, form) if ends[0] < ends[1] else "all trainings alike"
         # as of a discriminator that calls all images real: 0.5 each time
         verdict = UNDECIDED if ends[0] == ends[1] and ends[0] in (least, most) else found.verdict
-        return Outcome(verdict, evidence, self.confidence, found.p, sees)
+        return Outcome(verdict, evidence, self.confidence, found.p, power)
 
     def share(self, values: pd.Series, low: float = 0, high: float = 1, what: str = "") -> Outcome:
         return self.mean(values.clip(LEAST, 1 - LEAST), low, high, ".1%", what, SHARE)
@@ -121,21 +121,26 @@ def _images(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
     """Claim 5, and whether images are copies."""
     by_epoch = e.quality_by_epoch.pivot(index="epoch", columns="replicate")
     if {40, 100} <= set(by_epoch.index):
-        yield claims.state(5, "outlines", trainings.share(1 - by_epoch["unsure"].loc[40], low=MOST))
+        yield claims.state(
+            5, "outlines", trainings.share(1 - by_epoch["unsure"].loc[40], low=MOST, what="share of clear images")
+        )
         change = by_epoch["fid"].loc[100] / by_epoch["fid"].loc[40]
         yield claims.state(5, "better", trainings.ratio(change, high=1))
     quality = e.quality.set_index("images")
     real = quality.loc["training images"]
     told_apart = quality.loc[["generator"], "two_sample_accuracy"]
-    yield claims.state(5, "indistinguishable", trainings.share(told_apart, high=APART))
+    yield claims.state(5, "indistinguishable", trainings.share(told_apart, high=APART, what="it is right on"))
     rarest = e.shares[e.shares["epoch"] == e.shares["epoch"].max()].groupby("replicate")["share"].min()
     yield claims.state(
-        5, "complete", trainings.share(rarest, low=e.params.quality.missing_below, what="the rarest has")
+        5, "complete", trainings.share(rarest, low=e.params.quality.missing_below, what="the rarest digit's share is")
     )
     for images, of in (("generator", "generated images"), ("average", "averaged generator's images")):
         near = quality.loc[[images], "near_training"].clip(LEAST) / max(real["near_training"], LEAST)
         yield claims.state(
-            OURS, "copies", trainings.ratio(near, high=COPIED, what="close ones over those among real images"), of=of
+            OURS,
+            "copies",
+            trainings.ratio(near, high=COPIED, what="share of close images over that of real images"),
+            of=of,
         )
 
 
@@ -145,14 +150,16 @@ def _losses(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
     half, fifth = by_epoch[len(by_epoch) // 2 :], by_epoch[len(by_epoch) * 4 // 5 :]
     for network, first, then in (("discriminator", "fall", "rise"), ("generator", "rise", "fall")):
         back = by_epoch[network].apply(_taken_back, falls_first=first == "fall")
-        outcome = trainings.mean(back, BACK, np.inf, ".0%", "takes back")
+        outcome = trainings.mean(back, BACK, np.inf, ".0%", "of its first move it takes back")
         yield claims.state(6, "turns", outcome, network=network, first=first, then=then)
-    for network, move, sign in (("discriminator", "decline", -1), ("generator", "rise", 1)):
+    for network, move, opposite, sign in (
+        ("discriminator", "decline", "rise", -1),
+        ("generator", "rise", "decline", 1),
+    ):
+        words = f"smallest {move} from fifth to fifth, below 0 a {opposite}:"
         steps = sign * means_of_fifths(half[network]).diff().dropna()
         least = steps.min() if len(steps) == 4 else steps.min() * np.nan
-        yield claims.state(
-            6, "steadily", trainings.mean(least, 0, np.inf, ".3f", f"least {move}"), network=network, move=move
-        )
+        yield claims.state(6, "steadily", trainings.mean(least, 0, np.inf, ".3f", words), network=network, move=move)
     for network in ("discriminator", "generator"):
         moved = fifth[network].apply(_moved)
         yield claims.state(8, "losses", trainings.mean(moved, -SETTLED, SETTLED, ".1%", "moves by"), network=network)
@@ -163,7 +170,11 @@ def _losses(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
         yield claims.state(9, "outperforms", outcome, kind=kind)
     sums = half["discriminator"] + half["generator"]
     spread = sums.std() / half["discriminator"].std()
-    yield claims.state(9, "zero_sum", trainings.ratio(spread, high=ALIKE, what="ratio of the deviations"))
+    yield claims.state(
+        9,
+        "zero_sum",
+        trainings.ratio(spread, high=ALIKE, what="deviation of the sum over that of the discriminator's loss"),
+    )
 
 
 def _long_run(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[Statement]:
@@ -180,7 +191,7 @@ def _long_run(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[
         yield claims.state(8, "images", converged, measure=measure, epoch=late)
     if 100 in kept:
         rise, left = (by_epoch[column].loc[end] - by_epoch[column].loc[100] for column in MEASURES)
-        drift = trainings.mean(1 - left / rise.where(rise > 0), MOST, np.inf, ".0%")
+        drift = trainings.mean(1 - left / rise.where(rise > 0), MOST, np.inf, ".0%", "part that is gone")
         yield claims.state(OURS, "drift", drift)
 
 

@@ -5,6 +5,7 @@ import inspect
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from math import inf
 from operator import itemgetter
 from textwrap import dedent
 from typing import Any
@@ -18,7 +19,9 @@ from dlreport.gan.networks import discriminator_loss, generator_loss
 from dlreport.gan.samples import at_epoch
 from dlreport.gan.thresholds import CLOSE_SHARE, JUDGED
 from dlreport.io import read_yaml
+from dlreport.report.render import listed, significant
 from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
+from dlreport.sequence.claims import LSTM, VANILLA
 from dlreport.sequence.curves import course
 from dlreport.sequence.mean_field import INPUT, mean_field
 from dlreport.sequence.memory import PROBE_SEQUENCES, PROBED
@@ -26,7 +29,7 @@ from dlreport.sequence.models import model_class
 from dlreport.sequence.thresholds import CHANCE, CONVERGED, FADED, GUESS_LOSS, SATURATED
 from dlreport.sequence.tracing import BATCHES, RANGE, TOP
 from dlreport.statistics.claims import Claims, counts
-from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED
+from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, refuting_runs
 
 FROZEN = SEQUENCE_CLAIMS.with_name("frozen.yaml")
 # sections of params.yaml: those that can change a number
@@ -34,6 +37,7 @@ SHOWN = {"seed", "precision", "sequence", "longer", "gradients", "ablation", "ga
 
 
 MARKS = {SUPPORTED: "✓", NOT_SUPPORTED: "✗", UNDECIDED: "?"}
+NO_DIRECTION = 0.1  # of a cosine between two batches' gradients
 FIGURES = (  # in the order of the report
     *("accuracy_by_length", "accuracy_curves", "loss_curves", "growth", "gradients", "saturation", "probe"),
     *("confusion", "accuracy_by_digit", "ablation", "ablation_curves", "study", "losses", "grids", "quality_by_epoch"),
@@ -44,13 +48,62 @@ FIGURES = (  # in the order of the report
 def _runs(params: Params) -> str:
     """How many there are of each model, in words."""
     runs = params.sequence.runs_of
-    each = [f"{runs(name)} run{'s' * (runs(name) != 1)} of the {name}" for name in params.sequence.models]
-    return " and ".join([", ".join(each[:-1]), each[-1]] if len(each) > 1 else each)
+    return listed([f"{runs(name)} run{'s' * (runs(name) != 1)} of the {name}" for name in params.sequence.models])
+
+
+def _more_runs(params: Params) -> str:
+    """The model that has more than all others, if one has."""
+    first, *others = sorted(params.sequence.models, key=params.sequence.runs_of, reverse=True)
+    alone = others and all(params.sequence.runs_of(other) < params.sequence.runs_of(first) for other in others)
+    return first if alone else ""
+
+
+def _solved(rows: list[dict[str, Any]]) -> str:
+    """By how many runs each length is solved, in words."""
+    by_length: dict[int, list[str]] = defaultdict(list)
+    for row in rows:
+        runs = f"{round(row['solved'] * row['replicates'])} of {row['replicates']}"
+        models = f" {'runs ' if not by_length else ''}of the {row['model']}"
+        by_length[row["length"]].append(runs if row["length"] != rows[0]["length"] else runs + models)
+    first, *others = ((length, listed(words)) for length, words in by_length.items())
+    return "; ".join([f"Length {first[0]} is solved by {first[1]}", *(f"length {n} by {words}" for n, words in others)])
+
+
+def _reached(courses: list[dict[str, Any]]) -> str:
+    """When one model's median run is first right, in words."""
+    when = [f"at step {row['reached']:,} (length {row['length']})" for row in courses if row["reached"] < inf]
+    if never := [str(row["length"]) for row in courses if row["reached"] == inf]:
+        when.append(f"never at length{'s' * (len(never) > 1)} {listed(never)}")
+    return listed(when)
+
+
+def _longest(frontier: pd.DataFrame) -> str:
+    """The study's finding, in words: what each model remembers as reported, and at best."""
+    words = []
+    for model, rows in frontier.groupby("model", sort=False):
+        lengths = rows["longest"].fillna(0).astype(int)
+        reported = lengths[(rows["initialisation"] == "as_reported") & (rows["clip"] == "off")]
+        each = {"as reported": reported, "at best": lengths}
+        told = [f"{found.max() or 'none'} {how}" for how, found in each.items() if len(found)]
+        words.append(f"for the {model} {' and '.join(told)}")
+    return f"The longest length that most runs solve is {'; '.join(words)}."
+
+
+def _numbers_checked(statements: list[dict[str, Any]]) -> dict[str, Any]:
+    """The statements on the published numbers, by what was measured (`kinds`), and by model and length (`tasks`)."""
+    kinds, tasks = {}, defaultdict(list)
+    for row in statements:
+        task, _, what = row["statement"].rpartition(": ")
+        kinds[row["test"]] = {**row, "what": what}
+        tasks[task].append(row)
+    return {"kinds": list(kinds.values()), "tasks": dict(tasks)}
 
 
 def _trainings(count: int) -> str:
     return (
-        "There was one training." if count == 1 else f"Thin lines are the {count} trainings, thick ones their median."
+        "There was one training."
+        if count == 1
+        else f"Thin lines are the {count} trainings, thick ones their median; numbers in the text are means over them."
     )
 
 
@@ -80,10 +133,12 @@ def _grid(epoch: int) -> dict[str, str]:
     return {"caption": at_epoch(epoch), "path": f"../plots/gan/grids/{epoch:04d}.png"}
 
 
-def _spread_out(epochs: list[int], count: int = 4) -> list[int]:
-    """The first, the last, and some between."""
-    picked = {round(k * (len(epochs) - 1) / (count - 1)) for k in range(count)}
-    return [epochs[index] for index in sorted(picked)]
+def _claimed_grids(epochs: list[int]) -> list[int]:
+    """Of those that were drawn the first, those of which claim 5 speaks, and the last."""
+    return [epoch for epoch in epochs if epoch in {epochs[0], 40, 100, epochs[-1]}]
+
+
+NAMES = {"hidden_dim": "hidden units:", "learning_rate": "learning rate"}  # of settings, where the key is no word
 
 
 def _ablation_counts(table: pd.DataFrame) -> dict[str, dict[int, dict[str, int]]]:
@@ -93,21 +148,26 @@ def _ablation_counts(table: pd.DataFrame) -> dict[str, dict[int, dict[str, int]]
     return {variant: group.droplevel(0).to_dict("index") for variant, group in found.groupby(level=0, sort=False)}
 
 
-def _helping(table: pd.DataFrame) -> str:
-    """Which variants solve which length in some run, in words."""
-    solved = table[table["solved"] == 1].groupby("length")["variant"].unique()
-    words = [f"{', '.join(solved[n]).replace('_', ' ')} at length {n}" for n in solved.index]
-    return (
-        f"These variants solve a length in some run: {'; '.join(words)}." if words else "No variant solves any length."
-    )
+def _helping(counts: dict[str, dict[int, dict[str, int]]]) -> str:
+    """Which variants solve which length in how many runs, in words."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for variant, by_length in counts.items():
+        for length, n in by_length.items():
+            if n["solved"]:
+                found[length].append(f"*{variant.replace('_', ' ')}* ({n['solved']} of {n['runs']} runs)")
+    words = [f"Length {length} is solved by {listed(found[length])}." for length in sorted(found)]
+    return " ".join(words) or "No variant solves any length."
 
 
 def _changes(params: Params) -> dict[str, str]:
     """By variant what it changes, in words."""
     found = {"as_reported": "nothing"}
     for variant, change in params.ablation.changes.items():
-        flat = pd.json_normalize(change.model_dump(exclude_unset=True)).to_dict("records")[0]
-        words = (f"{key.replace('_', ' ').replace('.', ' ')} {value}" for key, value in flat.items())
+        changed = change.model_dump(exclude_unset=True)
+        if clip := changed.pop("clip", None):
+            norm = clip.get("max_norm", params.sequence.clip.max_norm)
+            changed["clipping"] = f"to a norm of {norm:g}" if clip["mode"] == "effective" else clip["mode"]
+        words = (f"{NAMES.get(key, key)} {value}" for key, value in changed.items())
         found[variant] = ", ".join(words).replace("_", " ")
     return found
 
@@ -121,6 +181,14 @@ def _gradients(table: pd.DataFrame) -> list[dict[str, Any]]:
     first = medians.apply(lambda cell: cell[cell["t"] == cell["t"].min()].median())
     means = cells[["saturated_tanh", "saturated_gates", "shrinks", "vanishes"]].mean()
     return _records(first.drop(columns="t").join(means).reset_index())
+
+
+def _erratic(before: dict[str, dict[str, Any]]) -> bool:
+    """Whether before training a VanillaRNN's gradient grows on its way back, but has no direction, and a LSTM's has."""
+    vanilla, lstm = (before.get(model) for model in (VANILLA, LSTM))
+    if vanilla is None or lstm is None:
+        return False
+    return vanilla["growth_median"] > 1 and abs(vanilla["cosine"]) < NO_DIRECTION < lstm["cosine"]
 
 
 def _held(table: pd.DataFrame, models: list[str]) -> dict[str, list[dict[str, Any]]]:
@@ -212,9 +280,20 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
     # what the text says first: what the published report got wrong, and the headlines
     refuted = claims["claim"].notna() & (claims["verdict"] == NOT_SUPPORTED)
     said = claims.assign(first=refuted | claims["headline"].fillna("").ne(""))
+    titles = of_sequences.each("title") | Claims(GAN_CLAIMS).each("title")
+    refuting = refuting_runs(sequence.test.confidence)
+    irrefutable = max(sequence.runs_of(name) for name in sequence.models) < refuting
+    if irrefutable:
+        titles[0] += " (so few runs cannot refute them)"
+    rows = _records(results["comparison"].sort_values("length", kind="stable"))
+    gradients = _gradients(results["gradients"])
+    start = [row for row in gradients if (row["length"], row["when"]) == (lengths[-1], "start")]
+    before = {row["model"]: row for row in start if row["cosine"] is not None}
+    ablation = _ablation_counts(results["ablation_runs"])
     return {
         **results,
         **{name: _records(results[name]) for name in ("longer_runs", "frontier", "layers")},
+        "study_found": _longest(results["frontier"]),
         "params": params,
         "settings": pd.json_normalize(params.model_dump(include=SHOWN, exclude_unset=True)).to_dict("records")[0],
         # what was judged
@@ -224,17 +303,22 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         "said": defaultdict(list, {section: _records(group) for section, group in said.groupby("section")}),
         "claimed": of_sequences.each("published") | Claims(GAN_CLAIMS).each("published"),
         "claim_of_length": {length: claim for claim, found in of_sequences.each("lengths").items() for length in found},
-        "titles": of_sequences.each("title") | Claims(GAN_CLAIMS).each("title"),
+        "titles": titles,
+        "irrefutable": irrefutable,
+        "refuting_runs": refuting,
+        "numbers_checked": _numbers_checked(claims[claims["claim"] == 0].to_dict("records")),
         "headlines": [f"{words}." for words in claims["headline"].dropna() if words],
         "frozen": read_yaml(FROZEN),
         "marks": MARKS,
         "numbers": {name: number for number, name in enumerate(FIGURES, 1)},
         "runs": _runs(params),
+        "more_runs": _more_runs(params),
         "runs_of_each": f"There are {_runs(params)} at each length.",
         # thresholds
         "converged": CONVERGED,
         "saturated": SATURATED,
         "faded": FADED,
+        "exploded": 1 / FADED,
         "range": RANGE,
         "top": TOP,
         "batches": BATCHES,
@@ -247,19 +331,24 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
         # part 1
         "models": {name: _model(name) for name in sequence.models},
         "window": sequence.curve_window,
-        "rows": _records(results["comparison"].sort_values("length", kind="stable")),
+        "rows": rows,
+        "solved": _solved(rows),
         "by_length": {length: [row for row in courses if row["length"] == length] for length in lengths},
         "logged": {length: found for length, found in logs.items() if found},
-        "gradients": _gradients(results["gradients"]),
+        "gradients": gradients,
+        "before": before,
+        "cosines": [f"{row['cosine']:.3f} ({model})" for model, row in before.items()],
+        "growing": [f"{significant(row['growth_median'])} times as large ({model})" for model, row in before.items()],
+        "erratic": _erratic(before),
         "held": _held(results["gradients"], sequence.models),
         "lengths": lengths,
         "theory": mean_field(sequence.hidden_dim, INPUT),
         "read": _read(results["probe"]),
         "probed_accuracy": _probed_accuracy(results["confusion"]),
-        "reached": {name: [row["reached"] for row in courses if row["model"] == name] for name in sequence.models},
-        "helping": _helping(results["ablation_runs"]),
+        "reached": {name: _reached([row for row in courses if row["model"] == name]) for name in sequence.models},
+        "helping": _helping(ablation),
         "growths": results["ablation_growth"].set_index("variant").to_dict("index"),
-        "ablation_means": _ablation_counts(results["ablation_runs"]),
+        "ablation_counts": ablation,
         "changes": _changes(params),
         # part 2
         "parameters": results["layers"].groupby("network")["parameters"].sum().to_dict(),
@@ -267,7 +356,7 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
             name: loss_course(losses[name], name == "discriminator") for name in ("discriminator", "generator")
         },
         "gan_code": _code(discriminator_loss, generator_loss),
-        "shown_grids": [_grid(epoch) for epoch in _spread_out(results["grid_epochs"])],
+        "shown_grids": [_grid(epoch) for epoch in _claimed_grids(results["grid_epochs"])],
         "trainings": _trainings(params.gan.replicates),
         "late_losses": losses.iloc[-1].to_dict(),
         "walks": _walks(results["walks"]),

@@ -33,15 +33,24 @@ ON_THE_PAGE = {  # beside drawing's: the colour of the text, by day and by night
 EXPLORER = "<!-- explorer -->"  # where the page draws images, a paragraph of the Markdown
 
 
+def listed(words: list[str]) -> str:
+    """One, two and three."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
 def _fixed(value: float | None, digits: int = 4) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _percent(value: float | None, digits: int = 0) -> str:
-    return "-" if value is None else f"{value:.{digits}%}"
+    """Never 100 % of what is less: there are more digits then."""
+    if value is None:
+        return "-"
+    text = f"{value:.{digits}%}"
+    return _percent(value, digits + 1) if value < 1 and float(text[:-1]) == 100 else text
 
 
-def _significant(value: float) -> str:
+def significant(value: float) -> str:
     """Three digits; very large and very small numbers by a power of ten."""
     if value == 0 or 1e-4 <= abs(value) < 1e6:
         return f"{float(f'{value:.3g}'):,.10g}"
@@ -78,13 +87,16 @@ def _environment(autoescape: bool) -> Environment:
     )
     environment.filters |= {
         "fixed": _fixed,
-        "significant": _significant,
+        "significant": significant,
         "times": _times,
         "verdicts": _verdicts,
         "thousands": lambda value: f"{value:,}",
         "percent": _percent,
         "interval": _interval,
         "count": lambda number, noun: f"{number:,} {noun}" + "s" * (number != 1),
+        "listed": listed,
+        "of_length": lambda length: f"length {length}",
+        "sentence": lambda words: f"{words[:1].upper()}{words[1:]}.",
         "or_never": lambda step: "never" if step == inf else f"{step:,}",
     }
     return environment

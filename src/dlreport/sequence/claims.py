@@ -25,6 +25,7 @@ from dlreport.sequence.thresholds import CHANCE, CONVERGED, GUESS_LOSS, RETAINED
 from dlreport.statistics.claims import OURS, Claims, Statement, means_of_fifths
 from dlreport.statistics.intervals import exact
 from dlreport.statistics.verdicts import (
+    STEPS,
     Outcome,
     at_least_one,
     majority,
@@ -92,7 +93,7 @@ class SequenceEvidence:
             **{"converged": CONVERGED, "retained": RETAINED, "around": AROUND, "guess": GUESS, "knee": KNEE},
             **{"still": STILL, "vanished": VANISHED, "exploded": 1 / VANISHED, "needed": NEEDED},
             **{"guess_loss": GUESS_LOSS, "early": self.early, "average_from": self.average_from},
-            majority="exact interval of their share, against a half",
+            majority="the exact interval of their share lies above a half",
         )
 
     def column(self, task: Key, name: str) -> list[float]:
@@ -114,8 +115,8 @@ class SequenceEvidence:
     def median_in(self, values: list[float], at_least: float, at_most: float) -> Outcome:
         return median_in_range(values, at_least, at_most, self.params.sequence.test.confidence)
 
-    def smaller(self, values: list[float], others: list[float], names: tuple[str, str], unit: str = "") -> Outcome:
-        return mann_whitney(values, others, self.params.sequence.test.confidence, names, unit)
+    def smaller(self, values: list[float], others: list[float], names: tuple[str, str], **words: str) -> Outcome:
+        return mann_whitney(values, others, self.params.sequence.test.confidence, names, **words)
 
     def solved(self, claim: int | str, task: Key) -> Statement:
         outcome = self.most([bool(solved) for solved in self.column(task, "solved")])
@@ -134,7 +135,7 @@ class SequenceEvidence:
         batch = self.params.sequence.batch_size
         spreads = [excess_spread(self.curves[task], self.average_from, batch) for task in (less, more)]
         names = (less[0], more[0]) if less[0] != more[0] else (f"length {less[1]}", f"length {more[1]}")
-        return self.smaller(spreads[0], spreads[1], names)
+        return self.smaller(spreads[0], spreads[1], names, what="medians of the standard deviation")
 
     def by_run(self, task: Key) -> list[pd.DataFrame]:
         """The replicates' curves."""
@@ -228,7 +229,7 @@ def claim_3(e: SequenceEvidence) -> Iterator[Statement]:
             yield e.claims.state(3, "quickly", e.most(learned), length=length)
     by_length = [e.reached((LSTM, n)) for n in sorted(length for model, length in e.replicates if model == LSTM)]
     if by_length:
-        yield e.claims.state(3, "slows", trend(by_length, e.params.sequence.test.confidence))
+        yield e.claims.state(3, "slows", trend(by_length, e.params.sequence.test.confidence, "length", STEPS))
 
 
 def claim_4(e: SequenceEvidence) -> Iterator[Statement]:
@@ -239,16 +240,16 @@ def claim_4(e: SequenceEvidence) -> Iterator[Statement]:
     kept = {model: first_over_last(ends[model]) for model in (VANILLA, LSTM)}
     off = {model: distance_from_one(ratios) for model, ratios in kept.items()}
     solved = [_longest_solved(e, model) for model in (VANILLA, LSTM)]
-    longer = e.smaller(solved[0], solved[1], (VANILLA, LSTM))
+    longer = e.smaller(solved[0], solved[1], (VANILLA, LSTM), unit=" digits")
     yield e.claims.state(4, "longer", longer, lengths=", ".join(map(str, e.lengths)))
-    keeps_more = e.smaller(off[LSTM], off[VANILLA], (LSTM, VANILLA), " powers of ten")
+    keeps_more = e.smaller(off[LSTM], off[VANILLA], (LSTM, VANILLA), unit=" powers of ten from 1")
     yield e.claims.state(4, "keeps_more", keeps_more, length=longest)
     yield e.claims.state(4, "lstm_keeps", e.most([share >= VANISHED for share in kept[LSTM]]), length=longest)
     yield e.claims.state(4, "vanishes", e.most([share < VANISHED for share in kept[VANILLA]]), length=longest)
     yield e.claims.state(4, "gates", e.most(_needed(ends[LSTM], "held_accuracy")), length=longest)
     for length in e.lengths:
         steps = [e.reached((model, length)) for model in (LSTM, VANILLA)]
-        yield e.claims.state(4, "faster", e.smaller(steps[0], steps[1], (LSTM, VANILLA), " steps"), length=length)
+        yield e.claims.state(4, "faster", e.smaller(steps[0], steps[1], (LSTM, VANILLA), unit=STEPS), length=length)
     for length in e.lengths:
         if length != 5:  # that is part of claim 1
             yield e.steadier(4, length)

@@ -103,7 +103,7 @@ def train(
             bar.update(begin)
         half = settings.halfway
         # Where steps were saved is one: by a device with other blocks, it may be none of this one's.
-        starts = sorted({begin, half, *range(0, settings.steps, block)})
+        starts = sorted({begin, half, *range(0, settings.steps, block)} - {settings.steps})
 
         def blocks() -> Iterator[tuple[range, tuple[Tensor, Tensor], list[Tensor]]]:
             """The steps that are left, with their data and where the streams are after these."""

@@ -85,7 +85,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def table(statements: Iterable[Statement]) -> pd.DataFrame:
     """A row per statement; those of ours, whose claim is empty, last. `p_corrected` and `corrected`, the verdict by it,
-    are by Holm's correction within the claim."""
+    are by Holm's correction within the claim. The headline is by the corrected verdict."""
+    statements = [*statements]
     rows = [
         {
             "claim": None if one.claim == OURS else one.claim,
@@ -93,7 +94,6 @@ def table(statements: Iterable[Statement]) -> pd.DataFrame:
             **{key: getattr(one.outcome, key) for key in ("level", "power", "evidence", "p", "verdict")},
             "section": one.section,
             "sentence": one.sentence(one.outcome.verdict),
-            "headline": _clause(one.headline, one.outcome.verdict),
         }
         for one in statements
     ]
@@ -104,6 +104,7 @@ def table(statements: Iterable[Statement]) -> pd.DataFrame:
     lost = small(found["p"], found["level"]) & ~small(found["p_corrected"], found["level"])
     corrected = found["verdict"].mask(lost, UNDECIDED)
     found.insert(found.columns.get_loc("verdict") + 1, "corrected", corrected)
+    found["headline"] = [_clause(one.headline, verdict) for one, verdict in zip(statements, corrected, strict=True)]
     return found.sort_values("claim", kind="stable")
 
 

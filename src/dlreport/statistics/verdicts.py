@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import ceil, inf, isfinite, isnan
-from statistics import mean, median_high
+from statistics import mean, median, median_high
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from dlreport.statistics.intervals import exact, of_median, student, student_of_
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 SEEN = 0.8  # how often a test is to find what it is said to see
+STEPS = " steps"  # a unit: of a number that is infinite where something never happens
 NOTHING = "decides nothing with so few runs"  # or with runs that are all alike
 
 # scipy is imported where it is used, as its import takes a second.
@@ -44,13 +45,19 @@ class Outcome:
 
 def _number(value: float) -> str:
     if value == inf:
-        return "∞"  # of steps: never
+        return "∞"
     return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
+def _middle(values: Sequence[float], unit: str) -> str:
+    """The median; of steps, which can be infinite, that of a run, as in the report's tables."""
+    value = median_high(values) if unit == STEPS else median(values)
+    return "never" if value == inf and unit == STEPS else f"{_number(value)}{unit}"
+
+
 def _beyond(what: str, centre: float, low: float, high: float) -> str:
-    """What is seen by an interval from low to high around this centre: what is its longer half beyond the threshold."""
-    return f"sees a {what} {_number(float(f'{max(centre - low, high - centre):.2g}'))} beyond the threshold"
+    """What an interval from low to high around this centre shows: what is its longer half beyond the threshold."""
+    return f"shows a {what} {_number(float(f'{max(centre - low, high - centre):.2g}'))} beyond the threshold"
 
 
 def small(p: Any, confidence: Any) -> Any:
@@ -90,7 +97,7 @@ def _power_of_shares(trials: int, confidence: float) -> str:
     if (fewest := _fewest(trials, confidence)) is None:
         return NOTHING
     share = beta.ppf(SEEN, fewest, trials - fewest + 1)  # at which so many or more are found in SEEN of cases
-    return f"decides from {fewest} of {trials} runs on, sees a share above {share:.2f}"
+    return f"decides from {fewest} of {trials} runs on, shows a share above {share:.2f}"
 
 
 def at_least_one(holds: Sequence[bool], confidence: float) -> Outcome:
@@ -114,7 +121,7 @@ def median_in_range(values: Sequence[float], at_least: float, at_most: float, co
     middle, (low, high) = float(np.median(values)), of_median(values, confidence)
     evidence, power = f"median {_number(middle)} of {len(values)} runs", NOTHING
     if not isnan(low):
-        evidence = f"median {_number(middle)}, {_number(low)} to {_number(high)}"
+        evidence = f"median {_number(middle)}, interval {_number(low)} to {_number(high)}"
     if isfinite(high):
         power = _beyond("median", middle, low, high)
     return Outcome(verdict, evidence, confidence, min(within, beside), power)
@@ -156,13 +163,14 @@ def mann_whitney(
     confidence: float,
     names: tuple[str, str] = ("first", "second"),
     unit: str = "",
+    what: str = "medians",
 ) -> Outcome:
-    """A value of infinity, as of a step that was never reached, is the largest. `names` are those of the two sets, and
-    `unit` that of their values, for the evidence."""
+    """A value of infinity, as of a step that was never reached, is the largest. `names` are those of the two sets,
+    `unit` is that of their values, and `what` says what is compared, for the evidence."""
     from scipy.stats import PermutationMethod, mannwhitneyu
 
     each = zip(names, (smaller, larger), strict=True)
-    medians = "medians: " + ", ".join(f"{name} {_number(median_high(values))}{unit}" for name, values in each)
+    medians = f"{what}: " + ", ".join(f"{name} {_middle(values, unit)}" for name, values in each)
     if min(len(smaller), len(larger)) < 2:
         return Outcome(UNDECIDED, f"{medians}; one run", confidence, power=NOTHING)
     together = [*smaller, *larger]
@@ -173,8 +181,8 @@ def mann_whitney(
     verdict = UNDECIDED
     if small(p, confidence):
         verdict = SUPPORTED if statistic < len(smaller) * len(larger) / 2 else NOT_SUPPORTED
-    sees = _difference_seen(len(smaller), len(larger), confidence)
-    power = NOTHING if sees is None else f"sees a difference of {sees:.1f} standard deviations"
+    seen = _difference_seen(len(smaller), len(larger), confidence)
+    power = NOTHING if seen is None else f"shows a difference of {seen:.1f} standard deviations"
     return Outcome(verdict, f"{medians}; p = {p:.2g}", confidence, float(p), power)
 
 
@@ -195,8 +203,8 @@ def _difference_seen(few: int, many: int, confidence: float) -> float | None:
     return next((d for d in differences if small(p_values(d, 2_000), confidence).mean() >= SEEN), None)
 
 
-def trend(groups: Sequence[Sequence[float]], confidence: float) -> Outcome:
-    """A value of infinity is the largest."""
+def trend(groups: Sequence[Sequence[float]], confidence: float, by: str = "group", unit: str = "") -> Outcome:
+    """A value of infinity is the largest. `by` says what the groups are, and `unit` is that of the values."""
     from scipy.stats import kendalltau, permutation_test, rankdata
 
     order = np.array([index for index, group in enumerate(groups) for _ in group])
@@ -216,10 +224,15 @@ def trend(groups: Sequence[Sequence[float]], confidence: float) -> Outcome:
     if small(p, confidence):
         verdict = SUPPORTED if tau > 0 else NOT_SUPPORTED
     least = np.quantile(np.abs(found.null_distribution), confidence) * abs(tau / found.statistic) if tau else inf
-    medians = ", ".join(_number(median_high(group)) for group in groups)
-    evidence = f"medians {medians}; tau {tau:.2f}, p = {p:.2g}"
+    medians = "; ".join(_middle(group, unit) for group in groups)
+    evidence = f"medians by {by}: {medians}; tau {tau:.2f}, p = {p:.2g}"
     power = NOTHING if least >= 1 else f"decides from a tau of {least:.2f} on"
     return Outcome(verdict, evidence, confidence, p, power)
+
+
+def refuting_runs(confidence: float) -> int:
+    """The least number of runs by which `one_of_ours` can be not supported."""
+    return ceil(2 / (1 - confidence) - 1 - 1e-9)
 
 
 def one_of_ours(values: Sequence[float], published: float, confidence: float, trials: int | None = None) -> Outcome:
@@ -247,6 +260,7 @@ def one_of_ours(values: Sequence[float], published: float, confidence: float, tr
         verdict = NOT_SUPPORTED if small(p, confidence) else SUPPORTED if nearer >= 1 - 1e-9 else UNDECIDED
     evidence = f"{_number(min(values))} to {_number(max(values))} in {runs} runs; published {_number(published)}"
     if trials:
-        evidence += f"; of {runs} such tests of our runs, {nearer:.1f} would be expected to be as far out"
-    power = f"can be refuted from {ceil(2 / (1 - confidence) - 1 - 1e-9)} runs on"
+        beyond = f"{nearer:.1f} of {runs} would come out at or beyond the published value"
+        evidence += f"; if each run took a test of {trials} sequences, {beyond}"
+    power = f"can be refuted from {refuting_runs(confidence)} runs on"
     return Outcome(verdict, evidence, confidence, p, power)
