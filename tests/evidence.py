@@ -63,7 +63,7 @@ def gradients(vanilla: float, lstm: float, held: float) -> pd.DataFrame:
             "accuracy": 1.0,
             **dict.fromkeys(("held_accuracy", "held_i_accuracy", "held_f_accuracy", "held_o_accuracy"), held),
         }
-        | {"gradient": first if t == 1 else 1, "gradient_median": first if t == 1 else 1}
+        | {"gradient": first if t == 1 else 1, "growth_median": first if t == 1 else 1}
         | {"gradient_cell": None if model == "VanillaRNN" else first if t == 1 else 1}
         for (model, first_of_all), k, t in product({"VanillaRNN": vanilla, "LSTM": lstm}.items(), range(RUNS), (1, 19))
         for first in [first_of_all * (1 + k / 9)]

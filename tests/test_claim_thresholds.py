@@ -61,7 +61,7 @@ def longer(found: Evidence, accuracy: float) -> Evidence:
 def left_of_gradient(model: str) -> Callable[[Evidence, float], Evidence]:
     def change(found: Evidence, share: float) -> Evidence:
         table = found.sequence.gradients.copy()
-        table.loc[(table["model"] == model) & (table["t"] == 1), "gradient_median"] = share
+        table.loc[(table["model"] == model) & (table["t"] == 1), "growth_median"] = share
         return found.but(gradients=table)
 
     return change
