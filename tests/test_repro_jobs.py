@@ -197,6 +197,8 @@ def test_a_stage_that_never_ran_counts_as_the_mean_of_the_others(monkeypatch, tm
     seconds_to_end = runpy.run_path(str(TOOL))["seconds_to_end"]
     upstream = {"a": set(), "b": {"a"}, "c": {"a"}, "d": {"a", "b"}}
     assert seconds_to_end(upstream) == {"a": 3, "b": 2, "c": 1, "d": 1}
-    (tmp_path / "provenance.csv").write_text("stage,seconds\nb,100\nd,3\ngone,1000\n")  # as a fresh clone has it
-    time_stages(tmp_path, {"a": 1, "b": 5})
+    (tmp_path / "provenance.csv").write_text(
+        "stage,seconds,finished\nb,100,2026-11-27\nd,3,2026-11-29\ngone,1000,2026-11-27\n"
+    )  # as a fresh clone has it; d is newer than the run here, as after a pull
+    time_stages(tmp_path, {"a": 1, "b": 5, "d": 50})
     assert seconds_to_end(upstream) == {"a": 9, "b": 8, "c": 3, "d": 3}
