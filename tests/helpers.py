@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -70,6 +71,11 @@ def wait_until(condition: Callable[[], T], seconds: float = 300, pause: float = 
         assert time.monotonic() < deadline, f"not so after {seconds} s"
         time.sleep(pause)
     return found
+
+
+def small_files_only() -> None:
+    """To be called in a process before its command: no file grows over 1 MB, as none does on a disk that is full."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
 
 def run(

@@ -179,6 +179,11 @@ def contents(project: Path, names: tuple[str, ...] = RESULTS) -> dict[str, bytes
     return {str(path.relative_to(project)): path.read_bytes() for path in paths if path.is_file()}
 
 
+def parsed(contents: dict[str, bytes]) -> dict[str, Any]:
+    """With what dvc.lock says in place of its bytes: its stages are in the order in which they ended first."""
+    return {**contents, "dvc.lock": YAML(typ="safe").load(contents["dvc.lock"])}
+
+
 def environment(project: Path) -> dict[str, str]:
     """This Python, the copy's own source, the shipped digits: no network. One core, since tests run side by side."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

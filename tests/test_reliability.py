@@ -4,7 +4,6 @@ docs/reliability.md lists them all, with those that the other tests hold.
 """
 
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,7 @@ import pytest
 import torch
 
 import scratch
-from helpers import DVC, Payload, run, start, wait_until
+from helpers import DVC, Payload, run, small_files_only, start, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -38,10 +37,6 @@ def error_of(result: subprocess.CompletedProcess) -> str:
     assert all(other[2] == ":" for other in log)
     assert line.startswith("error: ")
     return line
-
-
-def small_files_only() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))  # writing on is refused, as on a full disk
 
 
 def test_a_disk_that_is_full_at_a_checkpoint(project):

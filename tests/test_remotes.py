@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Iterator
+from hashlib import md5
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -11,7 +12,18 @@ from moto.server import ThreadedMotoServer
 
 import scratch
 from dlreport.io import read_yaml
-from helpers import dvc, git, name_author, output_of, stages_run, with_results_committed
+from helpers import (
+    DVC,
+    dvc,
+    git,
+    is_up_to_date,
+    name_author,
+    output_of,
+    run,
+    small_files_only,
+    stages_run,
+    with_results_committed,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -139,3 +151,38 @@ with dvc.api.open("models/gan/0/generator.safetensors", repo=sys.argv[1], mode="
     print(len(safetensors.torch.load(file.read())))
 """
     assert int(output_of([sys.executable, "-c", script, str(clone)], tmp_path)) > 0
+
+
+def test_a_push_and_a_pull_that_fail_on_their_way_are_made_good_by_the_next(serial, tmp_path):
+    """The large files are refused, as by a disk that is full."""
+    project, store = with_results_committed(serial[0], tmp_path / "origin"), tmp_path / "store"
+    dvc(project, "remote", "add", "--default", "store", str(store))
+    git(project, "commit", "-qam", "A remote")
+    expected = {name: (project / name).read_bytes() for name in fetched(project)}
+
+    def on_a_full_disk(folder: Path, verb: str) -> None:
+        result = run([*DVC, verb], folder, preexec_fn=small_files_only)
+        assert result.returncode != 0
+        assert "File too large" in result.stderr
+
+    def wrong_files() -> list[Path]:
+        """Whose name is not the MD5 of what they hold."""
+        files = [path for path in store.rglob("*") if path.is_file() and len(path.parent.name) == 2]
+        assert files
+        return [path for path in files if md5(path.read_bytes()).hexdigest() != path.parent.name + path.stem]
+
+    on_a_full_disk(project, "push")
+    assert wrong_files() == []
+    clones = [tmp_path / name for name in ("before", "after")]
+    for clone in clones:
+        git(tmp_path, "clone", "-q", str(project), str(clone))
+    assert run([*DVC, "pull"], clones[0]).returncode != 0  # not all is there yet
+    assert all((clones[0] / name).read_bytes() == expected[name] for name in fetched(clones[0]))
+    dvc(project, "push")
+    assert wrong_files() == []
+    on_a_full_disk(clones[1], "pull")
+    for clone in clones:
+        dvc(clone, "pull")
+        assert {name: (clone / name).read_bytes() for name in fetched(clone)} == expected
+        assert is_up_to_date(clone)
+        assert git(clone, "status", "--porcelain") == ""

@@ -4,16 +4,16 @@ import json
 import os
 import re
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 import scratch
-from helpers import UP_TO_DATE, is_up_to_date, run, start, wait_until
+from helpers import UP_TO_DATE, dvc, is_up_to_date, run, small_files_only, start, wait_until
 
 TOOL = scratch.ROOT / "tools/repro.py"
 
@@ -70,21 +70,16 @@ def project(tmp_path) -> Path:
     return tmp_path
 
 
-def parsed(contents: dict[str, bytes]) -> dict[str, object]:
-    """With what dvc.lock says in place of its bytes: its stages are in the order in which they ended first."""
-    return {**contents, "dvc.lock": YAML(typ="safe").load(contents["dvc.lock"])}
-
-
 @pytest.mark.slow
 def test_the_whole_pipeline_ends_in_the_results_of_a_serial_run(serial, tmp_path):
-    project, expected = tmp_path / "project", parsed(scratch.contents(serial[0]))
+    project, expected = tmp_path / "project", scratch.parsed(scratch.contents(serial[0]))
     scratch.make(project)
     result = repro(project, "--jobs", "2")
     assert result.returncode == 0, result.stdout + result.stderr
     assert ran(result)[:4] == ["sources", "prepare_mnist", "train_gan"]
     assert re.search(r"^train_sequence@LSTM-5 \| .+ step 59 ", result.stderr, flags=re.MULTILINE)
     contents = scratch.contents(project)
-    found = parsed(contents)
+    found = scratch.parsed(contents)
     assert sorted(found) == sorted(expected)
     assert [name for name in found if found[name] != expected[name]] == []
     assert is_up_to_date(project)
@@ -92,6 +87,34 @@ def test_the_whole_pipeline_ends_in_the_results_of_a_serial_run(serial, tmp_path
     again = repro(project, "--jobs", "2")
     assert (again.returncode, again.stdout, again.stderr) == (0, UP_TO_DATE, "")
     assert scratch.contents(project) == contents
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_loses_nothing_that_had_room(serial, tmp_path):
+    """The GAN's files have none; those of the longer training do."""
+    project, serially = (tmp_path / name for name in ("project", "serially"))
+    changed = {"gan.epochs": 2, "longer.steps": 80}
+    for copy in (project, serially):
+        shutil.copytree(serial[0], copy, symlinks=True)
+        scratch.set_params(copy, changed)
+    result = run(command("--jobs", "2"), project, preexec_fn=small_files_only)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert re.search(
+        r"^train_gan failed: error: .+ cannot be written \(File too large\); make room", result.stderr, re.M
+    )
+    assert {"train_longer", "evaluate_longer"} <= {*ran(result)}
+    assert re.search(
+        r"^error: failed: train_gan; not run because of that: .*check_claims, report$", result.stderr, re.M
+    )
+    assert not [*project.rglob("*.tmp")]
+
+    repaired = repro(project, "--jobs", "2")
+    assert repaired.returncode == 0, repaired.stderr
+    assert not {"train_longer", "evaluate_longer"} & {*ran(repaired)}
+    dvc(serially, "repro")
+    found, expected = (scratch.parsed(scratch.contents(copy)) for copy in (project, serially))
+    assert [name for name in expected | found if found.get(name) != expected.get(name)] == []
 
 
 def test_a_failure_stops_only_what_depends_on_it(project):

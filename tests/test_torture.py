@@ -4,6 +4,7 @@ from torture import torture
 
 
 @pytest.mark.slow
-def test_killed_runs_end_in_the_bytes_of_an_unbroken_one(tmp_path):
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_killed_runs_end_in_the_bytes_of_an_unbroken_one(tmp_path, jobs):
     """A few kills; `make torture` does twenty."""
-    assert torture(tmp_path, kills=4, seed=3) == []
+    assert torture(tmp_path, kills=4, seed=3, jobs=jobs) == []

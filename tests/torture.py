@@ -1,7 +1,8 @@
 """Kill the pipeline at random moments, as often as asked; it must end in the bytes of a run that nobody killed.
 
 `python tests/torture.py DIRECTORY --kills 20` (`make torture N=20`) works in two scratch copies under DIRECTORY. Each
-kill is a SIGKILL of the stage that runs, of DVC, or of both, at a moment drawn from the seed.
+kill is a SIGKILL of the stages that run, of DVC, or of both, at a moment drawn from the seed. With `--jobs 3` stages
+run side by side, by tools/repro.py, which dies with DVC.
 """
 
 import argparse
@@ -33,10 +34,11 @@ LONGEST = 12  # seconds that a run is left alone, at most
 TARGETS = ("stage", "dvc", "both")
 
 
-def start(project: Path) -> subprocess.Popen:
+def start(project: Path, jobs: int) -> subprocess.Popen:
+    command = ["-m", "dvc", "repro"] if jobs == 1 else ["tools/repro.py", f"--jobs={jobs}"]
     with log_of(project).open("a") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro"],
+            [sys.executable, *command],
             cwd=project,
             env=scratch.environment(project),
             stdout=log,
@@ -51,23 +53,34 @@ def log_of(project: Path) -> Path:
 
 def kill(dvc: subprocess.Popen, target: str) -> str:
     """SIGKILL the target (DVC, if no stage runs); what was killed. A stage's worker processes are left behind."""
-    stage = [process for process in psutil.Process(dvc.pid).children(recursive=True) if name_of(process)]
+    below = psutil.Process(dvc.pid).children(recursive=True)
+    stage = [process for process in below if name_of(process)]
     name = stage and name_of(stage[-1])
-    if target != "dvc":
-        for process in stage:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
     if target != "stage" or not stage:
-        dvc.kill()
+        dvc.kill()  # first, so that a tool that runs several starts no other
+        kill_all([process for process in below if "-m dvc" in " ".join(command_of(process))])
+    if target != "dvc":
+        kill_all(stage)
     dvc.wait()
     return f"{target} ({name or 'between stages'})"
 
 
-def name_of(process: psutil.Process) -> str:
-    """The stage's script; nothing for other processes, and for one that has just ended."""
+def kill_all(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Nothing for a process that has just ended."""
     with suppress(psutil.NoSuchProcess):
-        return next((argument for argument in process.cmdline() if "stages/" in argument), "")
-    return ""
+        return process.cmdline()
+    return []
+
+
+def name_of(process: psutil.Process) -> str:
+    """The stage's script; nothing for other processes."""
+    return next((argument for argument in command_of(process) if argument.startswith("stages/")), "")
 
 
 def end_what_a_killed_dvc_left(project: Path) -> bool:
@@ -81,13 +94,13 @@ def end_what_a_killed_dvc_left(project: Path) -> bool:
     return bool(found)
 
 
-def run(project: Path, kills: int, seed: int) -> None:
-    """Runs of `dvc repro` until one ends well after that many kills. Raises SystemExit if one ends badly by itself."""
+def run(project: Path, kills: int, seed: int, jobs: int) -> None:
+    """Runs of the pipeline until one ends well after that many kills. Raises SystemExit if one ends badly by itself."""
     chance = random.Random(seed)
     while True:
         with log_of(project).open("a") as log:
             log.write("---\n")
-        dvc = start(project)
+        dvc = start(project, jobs)
         try:
             code = dvc.wait(chance.uniform(0, LONGEST) if kills else None)
         except subprocess.TimeoutExpired:
@@ -95,22 +108,24 @@ def run(project: Path, kills: int, seed: int) -> None:
             print(f"killed {kill(dvc, chance.choice(TARGETS))}; {kills} to go", flush=True)
             continue
         if code and not end_what_a_killed_dvc_left(project):
-            sys.exit(f"error: dvc repro failed by itself:\n{log_of(project).read_text()[-3000:]}")
+            sys.exit(f"error: it failed by itself:\n{log_of(project).read_text()[-3000:]}")
         if not code and not kills:
             return
         if not code:  # done before its time: from the beginning
             subprocess.run(["git", "clean", "-fdxq"], cwd=project, check=True)
 
 
-def torture(directory: Path, kills: int, seed: int) -> list[str]:
+def torture(directory: Path, kills: int, seed: int, jobs: int = 1) -> list[str]:
     """Names of the files that differ between a run with kills and one without."""
     projects = directory / "unbroken", directory / "killed"
     for project, count in zip(projects, (0, kills), strict=True):
         scratch.make(project, PARAMS)
         started = time.monotonic()
-        run(project, count, seed)
+        run(project, count, seed, jobs)
         print(f"{project.name}: {time.monotonic() - started:.0f} s", flush=True)
-    unbroken, killed = (scratch.contents(project, (*scratch.RESULTS, "models/")) for project in projects)
+    unbroken, killed = (
+        scratch.parsed(scratch.contents(project, (*scratch.RESULTS, "models/"))) for project in projects
+    )
     return sorted(name for name in unbroken.keys() | killed.keys() if unbroken.get(name) != killed.get(name))
 
 
@@ -119,8 +134,9 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
-    different = torture(options.directory.resolve(), options.kills, options.seed)
+    different = torture(options.directory.resolve(), options.kills, options.seed, options.jobs)
     sys.exit(f"error: different after {options.kills} kills: {', '.join(different)}" if different else None)
 
 
