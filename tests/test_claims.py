@@ -113,7 +113,7 @@ def test_what_differs_between_trainings_decides(as_claimed):
     table = as_claimed.gan.quality_by_epoch
     for unsure, verdict in (((0.29, 0.3, 0.31), SUPPORTED), ((0.01, 0.3, 0.59), UNDECIDED)):
         changed = as_claimed.but(quality_by_epoch=table.assign(unsure=[unsure[k] for k in table["replicate"]]))
-        assert gan_outcome(changed, "digits to the classifier").verdict == verdict
+        assert gan_outcome(changed, "digits to the judge").verdict == verdict
 
 
 def test_evidence_of_trainings_is_their_mean_its_interval_and_each(as_claimed):
@@ -124,7 +124,9 @@ def test_evidence_of_trainings_is_their_mean_its_interval_and_each(as_claimed):
     fids = table.stack().rename("fid").reset_index().assign(fid_matched=1.0, unsure=0.1)
     outcome = gan_outcome(as_claimed.but(quality_by_epoch=fids), "those of epoch 40")
     low, high = np.exp(stats.t.interval(0.95, 2, np.log(ratios).mean(), stats.sem(np.log(ratios))))
-    expected = f"ratio {stats.gmean(ratios):.2f} ({low:.2f} to {high:.2f}); trainings 0.50, 0.40, 0.25"
+    expected = (
+        f"ratio of later to earlier {stats.gmean(ratios):.2f} ({low:.2f} to {high:.2f}); trainings 0.50, 0.40, 0.25"
+    )
     assert (outcome.verdict, outcome.evidence) == (SUPPORTED, expected)
 
 

@@ -61,7 +61,7 @@ PLAIN = Scale(np.asarray, np.asarray, lambda half, form: f"shows a mean {format(
 RATIO = Scale(np.log, np.exp, lambda half, _: f"shows a ratio {np.exp(half):.2f} times the threshold")
 SHARE = Scale(
     *(_log_odds, lambda odds: 1 / (1 + np.exp(-odds))),
-    lambda half, _: f"shows odds {np.exp(half):.1f} times the threshold's",
+    lambda half, _: f"shows odds {np.exp(half):.3g} times the threshold's",
 )
 
 
@@ -77,7 +77,9 @@ class Trainings:
         """Whether the mean over trainings, each of which has a value or NaN for none, lies from `low` to `high`. In the
         evidence the words `what` come first, and numbers are printed in this form."""
         values = np.asarray(list(values), dtype=float)
-        each = "trainings " + ", ".join("none" if np.isnan(value) else format(value, form) for value in values)
+        each = "trainings " + ", ".join("no value" if np.isnan(value) else format(value, form) for value in values)
+        if np.isnan(values).all():
+            each = "no value in any training"
         if np.isnan(values).any():
             return Outcome(UNDECIDED, each, self.confidence, power="decides nothing without the measure")
         if len(values) < FEWEST:
@@ -87,6 +89,8 @@ class Trainings:
         centre, *interval = (format(number, form) for number in scale.back(np.array([np.mean(scaled), *ends])))
         found = mean_in_range(scaled, least, most, self.confidence)
         evidence = f"{what} {centre} ({' to '.join(interval)}); {each}".lstrip()
+        if ends[0] == ends[1]:
+            evidence = f"{what} {centre} in all {len(values)} trainings".lstrip()
         power = scale.shows((ends[1] - ends[0]) / 2, form) if ends[0] < ends[1] else "all trainings alike"
         # as of a discriminator that calls all images real: 0.5 each time
         verdict = UNDECIDED if ends[0] == ends[1] and ends[0] in (least, most) else found.verdict
@@ -95,7 +99,9 @@ class Trainings:
     def share(self, values: pd.Series, low: float = 0, high: float = 1, what: str = "") -> Outcome:
         return self.mean(values.clip(LEAST, 1 - LEAST), low, high, ".1%", what, SHARE)
 
-    def ratio(self, values: pd.Series, low: float = 0, high: float = np.inf, what: str = "ratio") -> Outcome:
+    def ratio(
+        self, values: pd.Series, low: float = 0, high: float = np.inf, what: str = "ratio of later to earlier"
+    ) -> Outcome:
         with np.errstate(divide="ignore"):
             return self.mean(values.clip(LEAST), low, high, ".2f", what, RATIO)
 
@@ -139,7 +145,7 @@ def _images(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
         yield claims.state(
             OURS,
             "copies",
-            trainings.ratio(near, high=COPIED, what="share of close images over that of real images"),
+            trainings.ratio(near, high=COPIED, what="share of close images, over that of real images:"),
             of=of,
         )
 
@@ -150,13 +156,13 @@ def _losses(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
     half, fifth = by_epoch[len(by_epoch) // 2 :], by_epoch[len(by_epoch) * 4 // 5 :]
     for network, first, then in (("discriminator", "fall", "rise"), ("generator", "rise", "fall")):
         back = by_epoch[network].apply(_taken_back, falls_first=first == "fall")
-        outcome = trainings.mean(back, BACK, np.inf, ".0%", "of its first move it takes back")
+        outcome = trainings.mean(back, BACK, np.inf, ".0%", "part of its first move that it takes back:")
         yield claims.state(6, "turns", outcome, network=network, first=first, then=then)
     for network, move, opposite, sign in (
         ("discriminator", "decline", "rise", -1),
         ("generator", "rise", "decline", 1),
     ):
-        words = f"smallest {move} from fifth to fifth, below 0 a {opposite}:"
+        words = f"smallest {move} from one fifth to the next, below 0 a {opposite}:"
         steps = sign * means_of_fifths(half[network]).diff().dropna()
         least = steps.min() if len(steps) == 4 else steps.min() * np.nan
         yield claims.state(6, "steadily", trainings.mean(least, 0, np.inf, ".3f", words), network=network, move=move)
@@ -166,14 +172,16 @@ def _losses(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
     right = {kind: half[f"accuracy_{kind}"] for kind in ("real", "generated")}
     right["real and generated"] = (right["real"] + right["generated"]) / 2  # as many of both
     for kind, accuracy in right.items():
-        outcome = trainings.share(accuracy.min(), low=GUESS, what="least accuracy")
+        outcome = trainings.share(accuracy.min(), low=GUESS, what="lowest accuracy")
         yield claims.state(9, "outperforms", outcome, kind=kind)
     sums = half["discriminator"] + half["generator"]
     spread = sums.std() / half["discriminator"].std()
     yield claims.state(
         9,
         "zero_sum",
-        trainings.ratio(spread, high=ALIKE, what="deviation of the sum over that of the discriminator's loss"),
+        trainings.ratio(
+            spread, high=ALIKE, what="standard deviation of the sum, over that of the discriminator's loss:"
+        ),
     )
 
 

@@ -70,7 +70,7 @@ def _solved(rows: list[dict[str, Any]]) -> str:
 
 
 def _reached(courses: list[dict[str, Any]]) -> str:
-    """When one model's median run is first right, in words."""
+    """When the median over one model's runs is first right, in words."""
     when = [f"at step {row['reached']:,} (length {row['length']})" for row in courses if row["reached"] < inf]
     if never := [str(row["length"]) for row in courses if row["reached"] == inf]:
         when.append(f"never at length{'s' * (len(never) > 1)} {listed(never)}")
@@ -79,14 +79,18 @@ def _reached(courses: list[dict[str, Any]]) -> str:
 
 def _longest(frontier: pd.DataFrame) -> str:
     """The study's finding, in words: what each model remembers as reported, and at best."""
+
+    def longest(length: int) -> str:
+        return f"lengths up to {length}" if length else "no length"
+
     words = []
     for model, rows in frontier.groupby("model", sort=False):
         lengths = rows["longest"].fillna(0).astype(int)
         reported = lengths[(rows["initialisation"] == "as_reported") & (rows["clip"] == "off")]
         each = {"as reported": reported, "at best": lengths}
-        told = [f"{found.max() or 'none'} {how}" for how, found in each.items() if len(found)]
-        words.append(f"for the {model} {' and '.join(told)}")
-    return f"The longest length that most runs solve is {'; '.join(words)}."
+        told = [f"{longest(found.max())} {how}" for how, found in each.items() if len(found)]
+        words.append(f"ost runs of the {model} solve {' and '.join(told)}")
+    return f"M{'; m'.join(words)}."
 
 
 def _numbers_checked(statements: list[dict[str, Any]]) -> dict[str, Any]:
@@ -155,7 +159,10 @@ def _helping(counts: dict[str, dict[int, dict[str, int]]]) -> str:
         for length, n in by_length.items():
             if n["solved"]:
                 found[length].append(f"*{variant.replace('_', ' ')}* ({n['solved']} of {n['runs']} runs)")
-    words = [f"Length {length} is solved by {listed(found[length])}." for length in sorted(found)]
+    words = [
+        f"Length {length} is solved by the variant{'s' * (len(found[length]) > 1)} {listed(found[length])}."
+        for length in sorted(found)
+    ]
     return " ".join(words) or "No variant solves any length."
 
 
@@ -284,7 +291,7 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
     refuting = refuting_runs(sequence.test.confidence)
     irrefutable = max(sequence.runs_of(name) for name in sequence.models) < refuting
     if irrefutable:
-        titles[0] += " (so few runs cannot refute them)"
+        titles[0] += "; so few runs cannot refute them"
     rows = _records(results["comparison"].sort_values("length", kind="stable"))
     gradients = _gradients(results["gradients"])
     start = [row for row in gradients if (row["length"], row["when"]) == (lengths[-1], "start")]

@@ -225,7 +225,7 @@ def trend(groups: Sequence[Sequence[float]], confidence: float, by: str = "group
         verdict = SUPPORTED if tau > 0 else NOT_SUPPORTED
     least = np.quantile(np.abs(found.null_distribution), confidence) * abs(tau / found.statistic) if tau else inf
     medians = "; ".join(_middle(group, unit) for group in groups)
-    evidence = f"medians by {by}: {medians}; tau {tau:.2f}, p = {p:.2g}"
+    evidence = f"medians by {by}: {medians}; Kendall's tau {tau:.2f}, p = {p:.2g}"
     power = NOTHING if least >= 1 else f"decides from a tau of {least:.2f} on"
     return Outcome(verdict, evidence, confidence, p, power)
 
@@ -258,9 +258,10 @@ def one_of_ours(values: Sequence[float], published: float, confidence: float, tr
     verdict = UNDECIDED
     if _fewest(runs, confidence) is not None:
         verdict = NOT_SUPPORTED if small(p, confidence) else SUPPORTED if nearer >= 1 - 1e-9 else UNDECIDED
-    evidence = f"{_number(min(values))} to {_number(max(values))} in {runs} runs; published {_number(published)}"
+    alike = min(values) == max(values)
+    found = f"{_number(min(values))} in all" if alike else f"{_number(min(values))} to {_number(max(values))} in"
+    evidence = f"{found} {runs} runs; published {_number(published)}"
     if trials:
-        beyond = f"{nearer:.1f} of {runs} would come out at or beyond the published value"
-        evidence += f"; if each run took a test of {trials} sequences, {beyond}"
+        evidence += f"; in tests of {trials} sequences {nearer:.1f} of {runs} runs are expected at or beyond that"
     power = f"can be refuted from {refuting_runs(confidence)} runs on"
     return Outcome(verdict, evidence, confidence, p, power)
