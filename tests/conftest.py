@@ -1,6 +1,5 @@
 import os
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,6 @@ if not torch.cuda.is_available():
 # No deadline: the machine may be busy. Derandomised: a failure is a change of the code, not of the luck.
 settings.register_profile("dlreport", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("dlreport")
-
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a script's background, and so in all processes from here
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 compiler.install()
 

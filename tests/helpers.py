@@ -3,6 +3,7 @@
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import torch
 import scratch
 from dlreport import native
 from dlreport.config import GanSettings, Params
+from dlreport.errors import STOPPING
 from dlreport.sequence.models import MODELS, model_class
 from dlreport.sequence.models.base import SequenceModel
 
@@ -87,10 +89,18 @@ def run(
 
 
 def start(command: list[str], project: Path, **environment: str) -> subprocess.Popen:
-    """A command in the project that goes on beside the test, in a process group of its own."""
+    """A command in the project that goes on beside the test, in a process group of its own.
+
+    It ignores no signal, as it would if the tests run in a script's background, or under nohup.
+    """
     env, pipe = {**scratch.environment(project), **environment}, subprocess.PIPE
     options = {"stdout": pipe, "stderr": pipe, "text": True, "start_new_session": True}
-    return subprocess.Popen(command, cwd=project, env=env, **options)
+    return subprocess.Popen(command, cwd=project, env=env, preexec_fn=_ignore_no_signal, **options)
+
+
+def _ignore_no_signal() -> None:
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def output_of(command: list[str], project: Path, **environment: str) -> str:
