@@ -21,16 +21,14 @@ def test_sequences(task: Task, replicate: int, settings: SequenceSettings, seed:
 
 
 @torch.no_grad()
-def evaluate(
-    task: Task, replicates: list[Weights], settings: SequenceSettings, seed: int, first: int = 0
-) -> pd.DataFrame:
+def evaluate(task: Task, replicates: list[Weights], settings: SequenceSettings, seed: int) -> pd.DataFrame:
     """Test each replicate's weights on fresh sequences, from streams that no training uses: a row for each.
 
     `test_accuracy` is that of the palindromes by `test_sequences`, as many as that column says;
-    `test_accuracy_report_batch` that of as many as the report tested. `first` is the first replicate's number.
+    `test_accuracy_report_batch` that of as many as the report tested.
     """
     test, rows = settings.test, []
-    for replicate, weights in enumerate(replicates, first):
+    for replicate, weights in enumerate(replicates):
         model = task.load(settings.hidden_dim, weights)
         batch = palindromes.sample(test.report_sequences, task.length, task.stream(seed, replicate, "test-report"))
         large = test_sequences(task, replicate, settings, seed)

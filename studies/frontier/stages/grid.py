@@ -100,7 +100,7 @@ def train_run(study: Study, run: Run, checkpoints: Checkpoints) -> dict[str, Any
     """Train the run in this process on one thread and test it: its row of the table, and how it came about.
 
     Streams are named by model, length and replicate, so that runs which differ in the rest see the same data. The
-    test is after the last step, as in the report, whatever the accuracy was before.
+    test is after the last step, as in the report, whatever the accuracy was before; all replicates have the same one.
     """
     start = time.process_time()  # of the processor: on a busy machine the clock would tell of the others, too
     task, its = Task(run.model, run.length), settings(run, study)
@@ -112,7 +112,7 @@ def train_run(study: Study, run: Run, checkpoints: Checkpoints) -> dict[str, Any
     else:
         weights = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
         row["train_accuracy"] = mean_accuracy(trained.accuracy, its.average_from)
-        row["test_accuracy"] = float(evaluate(task, [weights], its, study.seed, run.replicate)["test_accuracy"][0])
+        row["test_accuracy"] = float(evaluate(task, [weights], its, study.seed)["test_accuracy"][0])
         row["solved_step"] = solved_step(trained.accuracy, study.solved_at)
     return {"row": row, "core_seconds": time.process_time() - start, "torch": torch.__version__}
 
