@@ -76,8 +76,8 @@ def wait_until(condition: Callable[[], T], seconds: float = 300, pause: float = 
 
 
 def small_files_only() -> None:
-    """To be called in a process before its command: no file grows over 1 MB, as none does on a disk that is full."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+    """To be called in a process before its command: no file grows over 4 MB, as none does on a disk that is nearly full."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 22, 1 << 22))
 
 
 def run(

@@ -79,7 +79,7 @@ def test_it_joins_the_report_and_retrains_nothing_else(serial, tmp_path):
     pd.testing.assert_frame_equal(*(table[table["claim"].notna()] for table in (before, after)))
     assert after["claim"].isna().sum() > before["claim"].isna().sum()
     report = (project / "report/report.md").read_text()
-    for part in ("**GRU**, from $h_0 = 0$", "| 5 | GRU |", "The GRU's gradient"):
+    for part in ("**GRU.** It starts from $h_0 = 0$", "| 5 | GRU |", "The GRU's gradient"):
         assert part.lower() in report.lower()
     gradients = pd.read_csv(project / "plots/gradients/by_task/GRU-5.csv")
     assert gradients["gradient_cell"].isna().all()

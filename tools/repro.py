@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from contextlib import suppress
@@ -169,6 +170,8 @@ def main() -> None:
         stopped_by = asyncio.run(pipeline.reproduce())
     except DvcException as error:
         raise UserError(str(error)) from error
+    except sqlite3.Error as error:  # of what DVC notes for itself in .dvc/tmp
+        raise UserError(f"DVC cannot write its own files: {error}; make room on the disk") from error
     if stopped_by:
         print("error: interrupted; run it again to go on from the stages that are done", file=sys.stderr)
         sys.exit(128 + stopped_by)
