@@ -76,7 +76,7 @@ def wait_until(condition: Callable[[], T], seconds: float = 300, pause: float = 
 
 
 def small_files_only() -> None:
-    """To be called in a process before its command: no file grows over 4 MB, as none does on a disk that is nearly full."""
+    """To be called in a process before its command: no file grows over 4 MB, as on a disk that is nearly full."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 22, 1 << 22))
 
 
