@@ -84,14 +84,18 @@ def name_of(process: psutil.Process) -> str:
 
 
 def end_what_a_killed_dvc_left(project: Path) -> bool:
-    """Do what the refusal says: end the training that goes on without its DVC. False if nothing was refused."""
-    found = re.findall(r"is being trained by process (\d+) already", log_of(project).read_text().rpartition("---")[2])
+    """Do what the refusal says: end the training that goes on without its DVC, remove the list of locks that DVC was
+    killed at. False if nothing was refused."""
+    said = log_of(project).read_text().rpartition("---")[2]
+    found = re.findall(r"is being trained by process (\d+) already", said)
     for pid in found:
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(int(pid))
             process.send_signal(signal.SIGTERM)
             process.wait(60)
-    return bool(found)
+    if spoilt := "Unable to read RWLock-file" in said:
+        (project / ".dvc/tmp/rwlock").unlink()
+    return bool(found or spoilt)
 
 
 def run(project: Path, kills: int, seed: int, jobs: int) -> None:

@@ -23,6 +23,7 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
 from dvc.repo.reproduce import plan_repro
+from dvc.rwlock import RWLockFileCorruptedError
 
 from dlreport.config import GAN_THREADS, load_params
 from dlreport.errors import STOPPING, UserError, run
@@ -168,6 +169,8 @@ def main() -> None:
     try:
         pipeline = Pipeline(int(jobs))
         stopped_by = asyncio.run(pipeline.reproduce())
+    except RWLockFileCorruptedError as error:  # by a kill while DVC wrote it
+        raise UserError(f"{error}; if no other DVC runs in this folder, remove that file and run again") from error
     except DvcException as error:
         raise UserError(str(error)) from error
     except sqlite3.Error as error:  # of what DVC notes for itself in .dvc/tmp
