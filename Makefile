@@ -57,7 +57,7 @@ test-slow: $(RAY_READY)  ## run the slow tests: random kills, experiments, remot
 smoke: $(READY)  ## run the whole pipeline at tiny size in .smoke, touching nothing else
 	python tests/scratch.py .smoke
 
-torture: $(READY)  ## kill a small pipeline at random 20 times (or N=50; also with JOBS=3), and check that it ends in the same bytes
+torture: $(READY)  ## kill a small pipeline at random 20 times (or N=50, JOBS=3); it must end in the same bytes
 	python tests/torture.py .torture $(if $(N),--kills '$(N)') $(if $(JOBS),--jobs '$(JOBS)')
 
 bench: $(READY)  ## measure the speed of training beside other ways to do it (15 minutes, on an idle machine)

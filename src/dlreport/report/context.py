@@ -62,9 +62,10 @@ def _solved(rows: list[dict[str, Any]]) -> str:
     """By how many runs each length is solved, in words."""
     by_length: dict[int, list[str]] = defaultdict(list)
     for row in rows:
-        runs = f"{round(row['solved'] * row['replicates'])} of {row['replicates']}"
-        models = f" {'runs ' if not by_length else ''}of the {row['model']}"
-        by_length[row["length"]].append(runs if row["length"] != rows[0]["length"] else runs + models)
+        words = f"{round(row['solved'] * row['replicates'])} of {row['replicates']}"
+        if row["length"] == rows[0]["length"]:  # the other lengths' are in the same order
+            words += f"{'' if by_length else ' runs'} of the {row['model']}"
+        by_length[row["length"]].append(words)
     first, *others = ((length, listed(words)) for length, words in by_length.items())
     return "; ".join([f"Length {first[0]} is solved by {first[1]}", *(f"length {n} by {words}" for n, words in others)])
 
@@ -89,8 +90,8 @@ def _longest(frontier: pd.DataFrame) -> str:
         reported = lengths[(rows["initialisation"] == "as_reported") & (rows["clip"] == "off")]
         each = {"as reported": reported, "at best": lengths}
         told = [f"{longest(found.max())} {how}" for how, found in each.items() if len(found)]
-        words.append(f"ost runs of the {model} solve {' and '.join(told)}")
-    return f"M{'; m'.join(words)}."
+        words.append(f"most runs of the {model} solve {' and '.join(told)}")
+    return "; ".join(words)
 
 
 def _numbers_checked(statements: list[dict[str, Any]]) -> dict[str, Any]:
