@@ -106,7 +106,8 @@ def kill_after(monkeypatch):
 def serial(tmp_path_factory) -> tuple[Path, str]:
     """A tiny copy of the project after its first `dvc repro`, and what that printed. To change it, copy it.
 
-    It had no network, where that can be arranged.
+    It had no network, where that can be arranged. What its stages read and drew is
+    beside it, in `serial.recorded` (see recorder/).
     """
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -115,5 +116,9 @@ def serial(tmp_path_factory) -> tuple[Path, str]:
     with FileLock(shared / "serial.lock"):
         if not said.exists():
             scratch.make(project)
-            said.write_text(output_of([*scratch.offline(), *DVC, "repro"], project))
+            path = os.pathsep.join([str(project / "tests/recorder"), scratch.environment(project)["PYTHONPATH"]])
+            recorded = shared / "serial.recorded"
+            recorded.mkdir()
+            recording = {"PYTHONPATH": path, "RECORDED": str(recorded)}
+            said.write_text(output_of([*scratch.offline(), *DVC, "repro"], project, **recording))
     return project, said.read_text()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from dlreport.config import GanSettings, Params
 from dlreport.errors import STOPPING
 from dlreport.sequence.models import MODELS, model_class
 from dlreport.sequence.models.base import SequenceModel
+from dlreport.sequence.task import Task
 
 UP_TO_DATE = "Data and pipelines are up to date.\n"  # as DVC says it
 NATIVE_MODELS = [name for name in MODELS if model_class(name).NATIVE]  # that the native engine trains
@@ -45,6 +47,30 @@ def tiny_gan(params: Params, **values: object) -> GanSettings:
 def gan_params(settings: GanSettings, seed: int, device: str = "cpu") -> Params:
     """What of the parameters the GAN's training reads."""
     return Params.model_construct(gan=settings, seed=seed, device=device, precision="fp32")
+
+
+def streams_of(params: Params) -> set[tuple[int | str, ...]]:
+    """Seed and name of each random stream of the pipeline. A variant of the ablation draws from those of its task."""
+    sequence, trained = params.sequence, ("init", "data", "test", "test-report")
+    names = set()
+    for model, length in product(sequence.models, sequence.lengths):
+        uses = *trained, "gradients", "probe"
+        names |= {*product(["sequence"], [str(Task(model, length))], range(sequence.runs_of(model)), uses)}
+    for length in params.ablation.lengths:
+        task = str(Task("VanillaRNN", length))
+        names |= {("sequence", task, 0, "gradients")}
+        names |= {*product(["sequence"], [task], range(params.ablation.replicates), trained)}
+    longer = str(Task("VanillaRNN", params.longer.length))
+    names |= {*product(["longer"], [longer], range(params.longer.replicates), trained)}
+    judged = ["training images", *(f"generator {replicate}" for replicate in range(params.gan.replicates))]
+    for images in judged:
+        names |= {("quality", "kid", images), ("two-sample", images, "halves")}
+    names |= {*product(["classifier", *(f"two-sample {images}" for images in judged)], ("init", "order"))}
+    names |= {("gan", "grid"), ("gan", "pairs"), ("quality", "latents")}
+    training = {("gan", "init", "generator"), ("gan", "init", "discriminator"), ("gan", "order"), ("gan", "noise")}
+    training |= {("gan", "accuracy", epoch) for epoch in range(1, params.gan.epochs + 1)}
+    roots = [params.seed + replicate for replicate in range(params.gan.replicates)]
+    return {(params.seed, *name) for name in names} | {(root, *name) for root in roots for name in training}
 
 
 def needs_native(source: str, precision: str) -> pytest.MarkDecorator:

@@ -11,7 +11,7 @@ import pytest
 import setuptools
 
 import scratch
-from dlreport.runtime import cores, workers
+from dlreport.runtime import cores
 from helpers import dvc, output_of, run
 
 DRAWING = ("compare_sequences.py", "describe_gan.py", "compare_ablation.py")
@@ -78,8 +78,6 @@ def test_a_containers_quota_counts(tmp_path, monkeypatch, files, expected):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"{text}\n")
     assert cores(tmp_path) == expected
-    monkeypatch.delenv("DLREPORT_WORKERS", raising=False)
-    assert workers() == cores()
 
 
 def test_set_up_notices_a_move_and_another_python(repository, tmp_path):

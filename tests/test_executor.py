@@ -50,25 +50,30 @@ def results(*arguments) -> list:
     return [result for _, result in sorted(run_each(*arguments))]
 
 
-def process_of(item: float, checkpoints: Checkpoints) -> tuple[float, int]:
-    """After as many seconds, the item and the process that had it."""
-    time.sleep(item)
+def process_of(others: Path | None, item: int, checkpoints: Checkpoints) -> tuple[int, int]:
+    """The item and the process that had it. Item 0 waits for a file that says that the others' results have come."""
+    if item == 0 and others:
+        wait_until(others.exists)
     return item, os.getpid()
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_results_come_as_the_runs_end(processes):
-    items = [20.0, 0.0, 0.1] if processes == 2 else [0.1, 0.0]  # much longer than it takes to start a process
-    found = list(run_each(process_of, items, processes))
-    assert [index for index, _ in found] == ([1, 2, 0] if processes == 2 else [0, 1])
-    assert all(item == items[index] for index, (item, _) in found)
-    own = {process for _, (_, process) in found}
+def test_results_come_as_the_runs_end(tmp_path, processes):
+    others = tmp_path / "others" if processes == 2 else None
+    found = []
+    for index, result in run_each(partial(process_of, others), range(3), processes):
+        found.append((index, *result))
+        if others and len(found) == 2:
+            others.touch()
+    assert [index for index, *_ in found] == ([1, 2, 0] if others else [0, 1, 2])
+    assert all(item == index for index, item, _ in found)
+    own = {process for *_, process in found}
     assert (own == {os.getpid()}) == (processes == 1)
     assert len(own) == processes
 
 
 def test_no_item_is_no_run():
-    assert results(process_of, [], 2) == []
+    assert results(partial(process_of, None), [], 2) == []
 
 
 def views(item: int, checkpoints: Checkpoints) -> dict[str, torch.Tensor]:
@@ -192,7 +197,7 @@ def test_without_ray_a_cluster_is_one_line(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"^RAY_ADDRESS is set, but ray is not installed; install requirements-ray.txt"):
-        results(process_of, [0.0], 1)
+        results(partial(process_of, None), [0], 1)
 
 
 @needs_ray
@@ -200,7 +205,7 @@ def test_without_ray_a_cluster_is_one_line(monkeypatch):
 def test_a_cluster_that_is_not_there_is_one_line(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(UserError, match=r"^Ray at 127.0.0.1:1 does not answer; start it, or unset .*refused$"):
-        results(process_of, [0.0], 1)
+        results(partial(process_of, None), [0], 1)
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import scratch
+from dlreport.config import load_params
 from dlreport.io import read_yaml
-from helpers import DVC, dvc, git, output_of, run, stages_run
+from helpers import DVC, dvc, git, output_of, run, stages_run, streams_of
 
 GAN_STAGES = ("train_gan", "sample_gan", "interpolate_gan", "evaluate_gan", "describe_gan")
 COLLECTORS = ("compare_sequences", "compare_ablation", "check_claims", "report")
@@ -55,6 +56,32 @@ def project(serial, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def report(project) -> str:
     return (project / "report/report.md").read_text()
+
+
+def test_each_stage_declares_the_parameters_that_it_reads(serial):
+    """If it did not, `dvc repro` would keep an old result after a change of the parameter."""
+    project, _ = serial
+    changes_no_number = {"checkpoint_seconds", "sequence.log_every"}  # the latter but for what train_sequence keeps
+    replaced = {("train_longer", "sequence.steps"), ("train_longer", "sequence.average_from")}  # by those of `longer`
+    declared = {
+        stage: {key for keys in locked.get("params", {}).values() for key in keys}
+        for stage, locked in read_yaml(project / "dvc.lock")["stages"].items()
+    }
+    read = pd.read_csv(project.with_suffix(".recorded") / "parameters", sep="\t", names=["stage", "key"])
+    assert set(read["stage"]) >= declared.keys()
+    for stage, key in read.itertuples(index=False):
+        covered = any(f"{key}.".startswith(f"{name}.") or name.startswith(f"{key}.") for name in declared[stage])
+        without = stage == "sources" or key in changes_no_number or (stage, key) in replaced  # sources: the whole file
+        assert covered or without, f"{stage} reads {key}"
+    assert "sequence.log_every" in declared["train_sequence@LSTM-5"]
+
+
+def test_the_streams_drawn_are_those_of_which_no_two_are_alike(serial):
+    """Of length 5 all palindromes are tested, so no test is drawn."""
+    project, _ = serial
+    drawn = pd.read_csv(project.with_suffix(".recorded") / "streams", sep="\t", names=["stage", "stream"])["stream"]
+    known = {"/".join(map(str, name)) for name in streams_of(load_params(project / "params.yaml"))}
+    assert {*drawn} == {name for name in known if not name.endswith("/test")}
 
 
 def test_metrics_are_there_and_possible(project):

@@ -34,8 +34,9 @@ def engine(request, monkeypatch) -> str:
 
 
 @pytest.fixture
-def sequence(params):
-    tiny = {"hidden_dim": 8, "steps": 300, "batch_size": 64, "log_every": 300}  # blocks of 128 steps
+def sequence(params, monkeypatch):
+    monkeypatch.setattr(training, "steps_of_block", lambda batch_size, device: 16)
+    tiny = {"hidden_dim": 8, "steps": 40, "batch_size": 64, "log_every": 40}
     return params.sequence.model_copy(update=tiny)
 
 
@@ -45,7 +46,7 @@ def gan(params):
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("saves", [1, 4, 6])  # of four a replicate: in the first, at its end, in the second
+@pytest.mark.parametrize("saves", [1, 4, 6])  # of four a replicate (16, the half, 32, 40): first, last, in the second
 def test_a_killed_sequence_training_ends_in_the_same_bits(tmp_path, sequence, engine, kill_after, model, saves):
     if engine == "native" and model not in NATIVE_MODELS:
         pytest.skip("autograd trains it anyhow")
@@ -92,7 +93,10 @@ def test_no_step_is_left_out_where_blocks_have_another_size(tmp_path, sequence, 
     assert trained[2:] == [2, 2, 6, 4]  # to 8, to the half, to 16, to the end
 
 
-@pytest.mark.parametrize("saves", [1, 2, 4, 9, 13])  # of three an epoch, and one for each kept generator
+SLOW = [pytest.param(saves, marks=pytest.mark.slow) for saves in (2, 4, 13)]
+
+
+@pytest.mark.parametrize("saves", [1, 9, *SLOW])  # of three an epoch, and one for each kept generator
 def test_a_killed_gan_ends_in_the_same_bits(tmp_path, digits, gan, engine, kill_after, saves):
     def train(checkpoints: Checkpoints):
         run = train_gan(digits[:40], gan_params(gan, 5), 1, 0, checkpoints)
@@ -129,6 +133,6 @@ def test_a_gan_whose_kept_generator_is_lost_starts_again(tmp_path, digits, gan, 
 
 def test_a_signal_saves_and_stops(tmp_path, sequence, monkeypatch):
     monkeypatch.setattr(module, "_asked_to_stop", [signal.SIGTERM])
-    with pytest.raises(Interrupted, match=r"LSTM-4 replicate 0, step 128 of 300, is saved; run it again to go on"):
+    with pytest.raises(Interrupted, match=r"LSTM-4 replicate 0, step 16 of 40, is saved; run it again to go on"):
         train_replicates(Task("LSTM", 4), sequence, 2, 5, "cpu", "fp32", 1, Checkpoints(tmp_path, seconds=1000))
     assert (tmp_path / "LSTM-4-replicate-0.safetensors").exists()

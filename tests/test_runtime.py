@@ -1,8 +1,7 @@
-import os
-
 import pytest
 import torch
 
+from dlreport import runtime
 from dlreport.errors import UserError
 from dlreport.runtime import bf16_supported, check_precision, workers
 
@@ -31,7 +30,8 @@ def test_bf16_needs_a_processor_with_its_products(monkeypatch, capabilities, sup
 
 def test_workers_are_the_cores_unless_told(monkeypatch):
     monkeypatch.delenv("DLREPORT_WORKERS", raising=False)
-    assert workers() == os.cpu_count()
+    monkeypatch.setattr(runtime, "cores", lambda: 5)
+    assert workers() == 5
     monkeypatch.setenv("DLREPORT_WORKERS", "3")
     assert workers() == 3
 

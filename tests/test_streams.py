@@ -1,12 +1,10 @@
-from itertools import product
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlreport.sequence.task import Task
 from dlreport.streams import stream
+from helpers import streams_of
 
 names = st.lists(st.one_of(st.integers(0, 99), st.text("abcdefgh-", min_size=1, max_size=6)), min_size=1, max_size=4)
 roots = st.integers(0, 2**63 - 1)
@@ -51,17 +49,6 @@ def test_draws_stay_what_they_were_on_every_platform():
 
 
 def test_all_streams_of_the_pipeline_have_seeds_of_their_own(params):
-    """The trainings of the ablation have those of their task, by design."""
-    tasks = [str(Task(*task)) for task in product(params.sequence.models, params.sequence.lengths)]
-    uses = ["init", "data", "test", "test-report", "gradients"]
-    used = [("sequence", *name) for name in product(tasks, range(5), uses)]
-    used += [("longer", "VanillaRNN-10", *name) for name in product(range(5), uses)]
-    used += [("gan", "init", "generator"), ("gan", "init", "discriminator")]
-    used += [("gan", use) for use in ("order", "noise", "grid", "pairs")]
-    judged = ["generator 0", "average 0", "training images"]
-    used += [("quality", "latents", repeat) for repeat in range(5)]
-    used += [name for images in judged for name in (("quality", "kid", images), ("two-sample", images, "halves"))]
-    classifiers = ["classifier", *(f"two-sample {images}" for images in judged)]
-    used += product(classifiers, ("init", "order"))
-    seeds = {name: stream(params.seed, *name).initial_seed() for name in used}
-    assert len(set(seeds.values())) == len(used) == 9 * 5 * 5 + 6 + 5 + 6 + 8
+    """At full size; test_pipeline holds the list to what the stages draw."""
+    used = streams_of(params)
+    assert len({stream(*name).initial_seed() for name in used}) == len(used) == 1431
