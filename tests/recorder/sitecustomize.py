@@ -1,7 +1,7 @@
 """Records what the stages of the tests' one pipeline read and drew.
 
-Python imports this module at its start, if it is on PYTHONPATH. Each parameter that a stage reads then becomes a line in
-a file of the folder RECORDED, and each random stream in another: the stage, a tab, the key or "seed/name".
+Python imports this module at its start, if it is on PYTHONPATH. Each parameter that a stage reads then becomes a line
+in a file of the folder RECORDED, and each random stream in another: the stage, a tab, the key or "seed/name".
 """
 
 import importlib.abc
