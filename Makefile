@@ -18,7 +18,7 @@ ifneq ($(WHERE),$(shell cat $(READY) 2>/dev/null))
 CLEAR := --clear
 endif
 
-.PHONY: help setup repro readme provenance frontier test test-slow smoke torture bench lint clean
+.PHONY: help setup repro quick readme provenance frontier test test-slow smoke torture bench lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,6 +38,10 @@ setup: $(READY)  ## make the virtual environment .venv with the pinned versions
 
 repro: $(READY)  ## reproduce the whole report: run what is out of date; with JOBS=2 two stages at a time
 	$(if $(JOBS),python tools/repro.py --jobs '$(JOBS)',@python stages/sources.py && dvc repro)
+
+quick: $(READY)  ## reproduce the report with one run of each model, as an experiment
+	dvc exp run -S sequence.replicates.VanillaRNN=1 -S sequence.replicates.LSTM=1 -S longer.replicates=1 \
+	  -S ablation.replicates=1 -S gan.replicates=1
 
 readme: $(READY)  ## put the findings of the report into README.md
 	python tools/readme.py
