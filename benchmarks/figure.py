@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from workloads import OTHERS, PEERS, peers_of
 
 from dlreport.errors import run
-from dlreport.io import read_json, write_figure
+from dlreport.io import read_json
 
 COLOURS = {"notebook": "#999999", " / ".join(PEERS.values()): "#d95f02"}
 COLOURS |= dict(zip(OTHERS, ("#e7298a", "#7570b3"), strict=True)) | {"here": "#1f77b4"}
@@ -54,7 +54,7 @@ def bars(results: dict) -> Figure:
 
 def main() -> None:
     source = Path(__file__).with_name("results.json")
-    write_figure(source.with_suffix(".png"), bars(read_json(source)))
+    bars(read_json(source)).savefig(source.with_suffix(".png"), dpi=100)
 
 
 if __name__ == "__main__":

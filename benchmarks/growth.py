@@ -15,7 +15,7 @@ from harness import Competitor, Crew, calibrate
 from workloads import Workload, flops, trained_models
 
 from dlreport.errors import run
-from dlreport.io import write_figure, write_json
+from dlreport.io import write_json
 from dlreport.sequence.models import colours
 
 WORKERS = 2
@@ -110,7 +110,7 @@ def main() -> None:
         rows.append({"model": model, "panel": panel, "value": value, "ms": ms[at], "default": default})
         print(f"{model:>10} {LABELS[panel]:>17} {value:4d} {ms[at]:10.3f} ms a step")
     write_json(options.output, {"repeats": options.repeats, "block_seconds": options.block_seconds, "points": rows})
-    write_figure(options.output.with_suffix(".png"), draw(rows))
+    draw(rows).savefig(options.output.with_suffix(".png"), dpi=100)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from harness import Competitor, Crew, measure
 from workloads import OTHERS, PEERS, Workload, all_workloads, peers_of, read_mnist
 
 from dlreport.errors import run
-from dlreport.io import write_figure, write_json
+from dlreport.io import write_json
 
 BF16 = (("precision", "bf16"),)
 
@@ -93,7 +93,7 @@ def main() -> None:
     results |= {"repeats": options.repeats, "block_seconds": options.block_seconds}
     results |= {"machine": machine(list(entries.values()), jax), "cells": list(entries.values())}
     write_json(options.output, results)
-    write_figure(options.output.with_suffix(".png"), bars(results))
+    bars(results).savefig(options.output.with_suffix(".png"), dpi=100)
 
 
 if __name__ == "__main__":
