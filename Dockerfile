@@ -1,5 +1,5 @@
 # The report in a container: by an ordinary user, from a source that it cannot write. docs/notebooks.md says how.
-FROM docker.io/library/python:3.11-slim-bookworm
+FROM docker.io/library/python:3.11-slim-trixie
 
 RUN apt-get update && apt-get install --yes --no-install-recommends git g++ && rm -rf /var/lib/apt/lists/*
 COPY requirements.txt /tmp/

@@ -4,8 +4,8 @@
 
 Of the sequence models, this repository trains five replicates at once and all others one. All are interleaved,
 medians; compiling is not timed. The floor is what the products' operations or the bytes of parameters, gradients and
-optimizer take, whichever is longer, at the rates of a large product in fp32 and of a copy on this card. After --minutes
-no further workload is begun. JAX takes part if it is installed for CUDA. Images are noise: MNIST takes the same time.
+optimizer take, whichever is longer, at the rates of a large product in fp32 and of a copy on this card. With --minutes
+no further workload is begun after that time. JAX takes part if it is installed for CUDA. Images are noise: MNIST takes the same time.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import importlib.util
 import os
 import time
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 
 from harness import Competitor, Crew, measure
@@ -104,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=7, help="blocks of each competitor; the median counts")
     parser.add_argument("--block-seconds", type=float, default=0.2)
-    parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--minutes", type=float, default=inf)
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--tiny", action="store_true", help="an LSTM and the GAN, small: to see that it runs")
     parser.add_argument("--only", metavar="WORKLOAD", help="such as LSTM-20")
