@@ -5,7 +5,8 @@
 Of the sequence models, this repository trains five replicates at once and all others one. All are interleaved,
 medians; compiling is not timed. The floor is what the products' operations or the bytes of parameters, gradients and
 optimizer take, whichever is longer, at the rates of a large product in fp32 and of a copy on this card. With --minutes
-no further workload is begun after that time. JAX takes part if it is installed for CUDA. Images are noise: MNIST takes the same time.
+no further workload is begun after that time. JAX takes part if it is installed for CUDA. Images are noise: MNIST takes
+the same time.
 """
 
 import argparse
