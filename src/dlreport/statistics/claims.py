@@ -65,7 +65,7 @@ class Claims:
         return {claim: entry[key] for claim, entry in self.entries.items() if key in entry}
 
     def state(self, claim: int | str, name: str, outcome: Outcome, **values: Any) -> Statement:
-        """One of the file's statements with its outcome. Its texts may name these `values` and those of all statements."""
+        """One of the file's statements with its outcome. Its texts may name these `values` and all statements' own."""
         texts = {"section": "length {length}", **self.entries[claim]["statements"][name]}
         try:
             said = {key: text.format(**self.values, **values) for key, text in texts.items()}
@@ -134,7 +134,7 @@ def counts(statements: pd.DataFrame) -> dict[str, int | dict[str, int]]:
 
 
 def metrics(statements: pd.DataFrame) -> dict[str, int]:
-    """`counts` in few numbers, for `dvc metrics diff`: how many statements have each verdict, and how many of each claim
+    """`counts` in few numbers, for `dvc metrics diff`: how many statements have each verdict, and of each claim, how many
     are supported."""
     found = counts(statements)
     whole = {name: value for name, value in found.items() if not isinstance(value, dict)}

@@ -34,7 +34,7 @@ def of_median(values: Sequence[float], confidence: float) -> tuple[float, float]
 
 
 def student(values: Sequence[float], confidence: float) -> tuple[float, float]:
-    """Student's t interval of the replicates' mean. It assumes that they are normally distributed. NaN for one alone."""
+    """Student's t interval of the replicates' mean. It takes them for normally distributed. NaN for one alone."""
     from scipy.stats import t
 
     if len(values) < 2:
