@@ -134,8 +134,8 @@ def counts(statements: pd.DataFrame) -> dict[str, int | dict[str, int]]:
 
 
 def metrics(statements: pd.DataFrame) -> dict[str, int]:
-    """`counts` in few numbers, for `dvc metrics diff`: how many statements have each verdict, and of each claim, how many
-    are supported."""
+    """`counts` in few numbers, for `dvc metrics diff`: how many statements have each verdict, and how many are
+    supported of each claim."""
     found = counts(statements)
     whole = {name: value for name, value in found.items() if not isinstance(value, dict)}
     return whole | {f"{name}_supported": each[SUPPORTED] for name, each in found.items() if isinstance(each, dict)}
