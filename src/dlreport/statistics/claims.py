@@ -64,6 +64,11 @@ class Claims:
         """What stands under this key, such as `published`, by claim."""
         return {claim: entry[key] for claim, entry in self.entries.items() if key in entry}
 
+    def sections(self) -> set[str]:
+        """The sections that its statements name."""
+        found = (entry["statements"].values() for entry in self.entries.values() if "statements" in entry)
+        return {texts["section"] for statements in found for texts in statements if "section" in texts}
+
     def state(self, claim: int | str, name: str, outcome: Outcome, **values: Any) -> Statement:
         """One of the file's statements with its outcome. Its texts may name these `values` and all statements' own."""
         texts = {"section": "length {length}", **self.entries[claim]["statements"][name]}
