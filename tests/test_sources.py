@@ -65,7 +65,7 @@ def changed(before: dict[Path, str]) -> set[str]:
 def of_mnist() -> str:
     """The text of one stage's file."""
     pins = sources.pinned(Path("requirements.txt"))
-    (text,) = sources.Sources(Path("stages"), [], pins).of(Path("stages/prepare_mnist.py")).values()
+    (text,) = sources.Sources(Path("stages"), [], pins).files_of_stage(Path("stages/prepare_mnist.py")).values()
     return text
 
 
