@@ -43,7 +43,7 @@ FILES = {
     "walks": "plots/gan/interpolation.csv",
     "classifier": "metrics/classifier.json",
     "frontier": "studies/frontier/longest.csv",
-    "study_cells": "studies/frontier/cells.csv",
+    "study_summary": "studies/frontier/cells.csv",
     "study": "studies/frontier/params.yaml",
 }
 

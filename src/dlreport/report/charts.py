@@ -94,7 +94,7 @@ def build(params: Params, results: dict) -> dict[str, Chart]:
         "ablation_curves": of_sequence.ablation_curves(
             rows(curves.drop(columns="loss"), 3), [*curves["variant"].unique()]
         ),
-        "study": of_sequence.study(rows(of_sequence.with_variants(results["study_cells"]))),
+        "study": of_sequence.study(rows(of_sequence.with_variants(results["study_summary"]))),
         "losses": of_gan.losses(rows(results["losses"])),
         "quality_by_epoch": of_gan.quality_by_epoch(rows(results["quality_by_epoch"])),
         "digit_shares": of_gan.digit_shares(rows(results["digit_shares"])),
