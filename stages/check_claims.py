@@ -1,4 +1,4 @@
-"""Check every claim of the published report by the numbers of the other stages."""
+"""Decide every claim of the published report by the numbers of the other stages."""
 
 from pathlib import Path
 

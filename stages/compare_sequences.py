@@ -1,4 +1,4 @@
-"""All models and lengths side by side: accuracy beside the published numbers, gradients, saturation and memory."""
+"""Put all models and lengths side by side: accuracy with the published numbers, gradients, saturation and memory."""
 
 from pathlib import Path
 
@@ -16,12 +16,9 @@ PLOTS, GRADIENTS, MEMORY = Path("plots/sequence"), Path("plots/gradients"), Path
 def main() -> None:
     settings = load_params().sequence
     published = read_yaml(Path("published.yaml"))["sequence"]
+    folders = [PLOTS / "replicates", PLOTS / "curves", GRADIENTS / "by_task", MEMORY / "probe", MEMORY / "confusion"]
     replicates, curves, traced, probes, answers = (
-        read_tables(folder, settings.models, settings.lengths)
-        for folder in (
-            *(PLOTS / "replicates", PLOTS / "curves", GRADIENTS / "by_task"),
-            *(MEMORY / "probe", MEMORY / "confusion"),
-        )
+        read_tables(folder, settings.models, settings.lengths) for folder in folders
     )
     write_csv(PLOTS / "comparison.csv", comparison_table(replicates, published, settings.test.confidence))
     write_csv(PLOTS / "runs.csv", runs_table(replicates, published))

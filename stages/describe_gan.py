@@ -1,4 +1,4 @@
-"""The GAN's losses and architecture as numbers, and the picture of the images that are closest to training images."""
+"""Write the GAN's losses and architecture as numbers, and draw the images that are closest to training images."""
 
 from pathlib import Path
 
@@ -17,13 +17,11 @@ PLOTS = Path("plots/gan")
 def main() -> None:
     losses, labels = read_csv(PLOTS / "losses.csv"), read_tensors(Path("data/mnist/train.safetensors"))["labels"]
     last = losses[losses["epoch"] == losses["epoch"].max()].mean()
-    metrics = {
-        **{f"{name}_loss": float(last[name]) for name in ("discriminator", "generator")},
-        "training_images": len(labels),
-    }
+    metrics = {f"{name}_loss": float(last[name]) for name in ("discriminator", "generator")}
+    metrics["training_images"] = len(labels)
     write_metrics(Path("metrics/gan/training.json"), metrics)
     write_csv(PLOTS / "layers.csv", pd.DataFrame(layer_table(load_params().gan.latent_dim)))
-    pairs = read_tensors(Path("models/closest_pairs.safetensors"))  # as quality.Pairs has them
+    pairs = read_tensors(Path("models/closest_pairs.safetensors"))  # with the fields of quality.Pairs
     read_as = [f"{digit} ({share:.3f})" for digit, share in zip(pairs["digits"], pairs["confidence"], strict=True)]
     title = "generated images that are closest to training images (below), and how they are read"
     grid = figures.image_grid(pairs["images"].flatten(0, 1), title, len(read_as), read_as)

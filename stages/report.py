@@ -8,13 +8,17 @@ from common.tables import read_tables
 from dlreport.config import load_params
 from dlreport.drawing import svg
 from dlreport.errors import UserError
+from dlreport.gan.claims import FILE as GAN_CLAIMS
 from dlreport.gan.samples import at_epoch
 from dlreport.io import read_csv, read_json, read_yaml, write_text
 from dlreport.report import charts
 from dlreport.report.context import build
 from dlreport.report.render import markdown, page
+from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
+from dlreport.statistics.claims import Claims
 
 REPORT = Path("report")
+CLAIMS = (SEQUENCE_CLAIMS, GAN_CLAIMS)
 READERS = {".csv": read_csv, ".json": read_json, ".yaml": read_yaml}
 FILES = {
     "published": "published.yaml",
@@ -39,7 +43,7 @@ FILES = {
     "walks": "plots/gan/interpolation.csv",
     "classifier": "metrics/classifier.json",
     "frontier": "studies/frontier/longest.csv",
-    "study_cells": "studies/frontier/cells.csv",
+    "study_summary": "studies/frontier/cells.csv",
     "study": "studies/frontier/params.yaml",
 }
 
@@ -50,14 +54,16 @@ def main() -> None:
     for kind in ("curves", "steps"):
         folder = Path("plots/sequence", kind)
         results[kind] = read_tables(folder, params.sequence.models, params.sequence.lengths)
-    # A directory that one stage writes whole: nothing stale can be in it.
+    # One stage writes this directory as a whole, so nothing stale can be in it.
     grids = {int(path.stem): path.read_bytes() for path in sorted(Path("plots/gan/grids").glob("*.png"))}
     results["grid_epochs"] = [*grids]
     context, drawn = build(params, results), charts.build(params, results)
     text = markdown(context)
     for row in results["claims"].itertuples():
         if row.sentence not in text:
-            raise UserError(f"claims.yaml: the report has no section {row.section!r}; choose one that it has")
+            paths = " and ".join(str(path) for path in CLAIMS if row.section in Claims(path).sections())
+            sections = ", ".join(context["said"])
+            raise UserError(f"{paths}: the report has no section {row.section!r}; choose one of: {sections}")
     write_text(REPORT / "report.md", text)
     write_text(REPORT / "findings.md", markdown(context, "findings.md.j2"))
     for name, chart in drawn.items():

@@ -1,4 +1,5 @@
-"""Draw the same latent vectors by the generator of each kept epoch; write the last one for the report's page."""
+"""Draw the same latent vectors with the generator of each kept epoch, and write the last generator for the report's
+page."""
 
 from pathlib import Path
 

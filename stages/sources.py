@@ -1,11 +1,18 @@
-"""Refuse bad parameters; then write for each stage what its result depends on beside data and parameters: a file in
-sources/, which it depends on. Like this no comment reruns anything, a changed constant its users, a new version of a
-package what imports it.
+"""Refuse bad parameters, then write for each stage a file in sources/ that lists the code it uses. The stage depends on
+that file.
 
-Of a stage's script these are: every module that it imports, directly or not, at whatever place; every other file of the
-library that one of these names in quotes (C, headers, templates, styles); and the pinned version of every package
-imported. A model is imported by its name through the registry, which no import shows: a stage that asks the registry
-uses the models that its script names, or else, for each model of the pipeline's parameters, that one alone.
+So a changed comment reruns nothing. A changed constant reruns the stages that use it. A new package version reruns the
+stages that import the package.
+
+A stage uses three things:
+
+- every module that its script imports, directly or by way of others, wherever the import stands;
+- every other file of the library that such a module names in quotes (C, headers, templates, styles);
+- the pinned version of every package that is imported.
+
+No import shows which models a stage uses, since the registry imports a model by its name. If a stage's script names
+models, it uses these. If it names none but asks the registry, it has a file for each model of the parameters, and each
+file lists that model alone.
 """
 
 import ast
@@ -33,34 +40,37 @@ except ModuleNotFoundError as error:
 
 SRC, SOURCES, STUDY = Path("src"), Path("sources"), Path("studies/frontier")
 REGISTRY = SRC / "dlreport/sequence/models/__init__.py"
-# what of the registry loads models, and what shows their rows
-LOADERS = {"dlreport.sequence.models", "dlreport.sequence.models.model_class"}
-SHOWING = {"dlreport.sequence.models", "dlreport.sequence.models.MODELS", "dlreport.sequence.models.colours"}
-# of C; what is in quotes is kept
+# who imports one of these can load models, or can see the registry's rows
+LOADS_MODELS = {"dlreport.sequence.models", "dlreport.sequence.models.model_class"}
+SHOWS_REGISTRY = {"dlreport.sequence.models", "dlreport.sequence.models.MODELS", "dlreport.sequence.models.colours"}
+# a comment in C; or text in quotes, which is kept
 COMMENT = re.compile(r"""("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|//[^\n]*|/\*.*?\*/""", re.S)
 IMPORTING = ("import_module", "__import__")
-OPTIONAL = {"ray"}  # of no pinned version: it changes no number
+OPTIONAL = {"ray"}  # packages without a pinned version, as they change no number
 
 
 class Sources:
-    """Of the scripts of one directory; `trained` are the models that the parameters name, `pins` as of `pinned`."""
+    """Derives what the stages in one directory use. `trained` are the models that the parameters name, and `pins` what
+    `pinned` returns."""
 
     def __init__(self, scripts: Path, trained: Collection[str], pins: dict[str, set[str]]):
         self.modules, self.trained, self.pins = modules(scripts) | modules(SRC), trained, pins
         paths = (SRC / "dlreport").rglob("*")
         self.others = [path for path in paths if path.is_file() and path.suffix not in (".py", ".pyc")]
 
-    def of(self, script: Path) -> dict[str, str]:
-        """A stage's file, by its name, or one by model if the stage asks the registry and names no model itself."""
+    def files_of_stage(self, script: Path) -> dict[str, str]:
+        """The contents of a stage's files in sources/, by their names. There is one file, or one for each model if the
+        stage asks the registry and names no model itself."""
         named = MODELS.keys() & read(script, script.read_bytes())[2]
-        if named or REGISTRY not in self.closure(script)[0]:
-            return {f"{script.stem}.txt": self.text(script, named)}
-        return {f"{script.stem}/{model}.txt": self.text(script, {model}) for model in self.trained}
+        if named or REGISTRY not in self.reachable(script)[0]:
+            return {f"{script.stem}.txt": self.file_content(script, named)}
+        return {f"{script.stem}/{model}.txt": self.file_content(script, {model}) for model in self.trained}
 
-    def text(self, script: Path, models: set[str]) -> str:
-        """A line for each file, its path and a hash of what it means, and for each package its pinned version."""
-        files, names = self.closure(script, models)
-        if REGISTRY in files and names & SHOWING:
+    def file_content(self, script: Path, models: set[str]) -> str:
+        """The content of a file in sources/. Each source file has a line with its path and a hash of what it means.
+        Each package has a line with its pinned version."""
+        files, names = self.reachable(script, models)
+        if REGISTRY in files and names & SHOWS_REGISTRY:
             files[REGISTRY] += repr([MODELS[model] for model in sorted(models)])
         packages = {name.partition(".")[0] for name in names} - self.modules.keys() - sys.stdlib_module_names - OPTIONAL
         if missing := [package for package in packages if not self.pins.get(package)]:
@@ -69,8 +79,9 @@ class Sources:
         pins = {pin for package in packages for pin in self.pins[package]}
         return "".join(f"{line}\n" for line in [*lines, *sorted(pins)])
 
-    def closure(self, script: Path, models: Collection[str] = ()) -> tuple[dict[Path, str], set[str]]:
-        """Of a script that loads these models: what each file means, and the full names of all that they import."""
+    def reachable(self, script: Path, models: Collection[str] = ()) -> tuple[dict[Path, str], set[str]]:
+        """All that a script reaches if it loads these models: what each file means, by its path, and the full names of
+        all that these files import."""
         files, names, waiting = {}, set(), [script]
         while waiting:
             path = waiting.pop()
@@ -78,32 +89,32 @@ class Sources:
                 files[path], imported, quoted = read(path, path.read_bytes())
                 names |= imported
                 waiting += [other for other in self.others if other.name in quoted]
-                for name in imported:  # and the packages on the way
+                for name in imported:  # an import runs the packages on the way, too
                     waiting += [
                         self.modules[n] for n in accumulate(name.split("."), "{}.{}".format) if n in self.modules
                     ]
-                if imported & LOADERS:
+                if imported & LOADS_MODELS:
                     waiting += [REGISTRY.with_name(f"{MODELS[model].module}.py") for model in models]
         return files, names
 
 
 def modules(root: Path) -> dict[str, Path]:
-    """By the names to import them by."""
+    """The modules under a folder, by the names that import them."""
     paths = {".".join(path.relative_to(root).with_suffix("").parts): path for path in root.rglob("*.py")}
     return {name.removesuffix(".__init__"): path for name, path in paths.items()}
 
 
 @functools.cache
 def read(path: Path, content: bytes) -> tuple[str, set[str], set[str]]:
-    """What a file means, which no comment, docstring or white space changes, what it imports, and file names in quotes.
+    """What a file means, the names that it imports, and the file names that it has in quotes.
 
-    Of other files than Python and C every byte counts. The registry is without the models' rows. Raises UserError if
-    only a run could tell what a module imports.
+    No comment, docstring or white space changes what a Python or C file means. In other files every byte counts. The
+    models' rows are left out of the registry. Raises UserError if only a run could tell what a module imports.
     """
     names: set[str] = set()
     quoted: set[str] = set()
     if path.suffix != ".py":
-        text = content.decode("latin-1")  # of any bytes
+        text = content.decode("latin-1")  # it takes any bytes
         text = without_comments(text) if path.suffix in (".c", ".cpp", ".h") else text
         return text, names, set(re.findall(r"""["'](?:[\w./-]*/)?([\w.-]+)["']""", text))
     try:
@@ -130,8 +141,8 @@ def read(path: Path, content: bytes) -> tuple[str, set[str], set[str]]:
 
 
 def skeleton(node: object) -> object:
-    """A syntax tree as nested tuples, without docstrings, positions, and fields that are empty: those differ between
-    Python's versions."""
+    """A syntax tree as nested tuples. It leaves out docstrings and positions, and also empty fields, since Python's
+    versions differ in those."""
     if isinstance(node, list):
         texts = [item for item in node if isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant)]
         return tuple(skeleton(item) for item in node if item not in texts)
@@ -142,14 +153,15 @@ def skeleton(node: object) -> object:
 
 
 def without_comments(text: str) -> str:
-    """C with one space for white space, but in quotes, and where a line with # ends."""
+    """C without comments, and with one space in place of any white space. Text in quotes stays, and so does the end of
+    a line that begins with #."""
     text = COMMENT.sub(lambda found: found[1].replace(" ", "\0") if found[1] else " ", text).replace("\\\n", " ")
     lines = [(line.split(), "\n" * line.lstrip().startswith("#")) for line in text.split("\n")]
     return " ".join(" ".join(words) + end for words, end in lines if words)
 
 
 def pinned(requirements: Path) -> dict[str, set[str]]:
-    """Of each package that is installed NAME==VERSION of the distributions that it is imported from."""
+    """NAME==VERSION of the distributions that an installed package comes from, by the package's name."""
     pins = re.findall(r"^[\w.-]+==[^\s;]+", requirements.read_text(encoding="utf-8"), flags=re.M)
     by_name = {pin.partition("==")[0].lower(): pin for pin in pins}
     installed = packages_distributions().items()
@@ -157,21 +169,22 @@ def pinned(requirements: Path) -> dict[str, set[str]]:
 
 
 def models_in(params: object, *keys: str) -> list[str]:
-    """The models under these keys; none where the study's parameters are bad, which the study refuses."""
+    """The models that the parameters name under these keys. Bad parameters name none; the stage that reads them refuses
+    them."""
     for key in keys:
         params = params.get(key) if isinstance(params, dict) else None
     return [name for name in params if name in [*MODELS]] if isinstance(params, list) else []
 
 
 def derive() -> dict[Path, str]:
-    """By the path of the file in sources/. A script without a main is no stage's, but a module of one."""
+    """The contents of all files in sources/, by their paths. A script without a main is a module, not a stage."""
     found: dict[Path, str] = {}
     pins = pinned(Path("requirements.txt"))
     for directory, keys in ((Path(), ("sequence", "models")), (STUDY, ("models",))):
         here = Sources(directory / "stages", models_in(read_yaml(directory / "params.yaml"), *keys), pins)
         scripts = [path for path in (directory / "stages").glob("[!.]*.py") if b"__main__" in path.read_bytes()]
         for script in sorted(set(scripts) - {Path("stages/sources.py")}):
-            found |= {SOURCES / directory.name / name: text for name, text in here.of(script).items()}
+            found |= {SOURCES / directory.name / name: text for name, text in here.files_of_stage(script).items()}
     return found
 
 

@@ -44,7 +44,7 @@ def test_training_curves_have_a_panel_for_each_length_each_run_thin_and_the_medi
     table = curves({"model": [*MODELS], "length": lengths}, {"accuracy": 0.1, "loss": 2.0})
     for draw, column, title, start in (
         (of_sequence.accuracy_curves, "accuracy", "accuracy", 0.1),
-        (lambda *given: of_sequence.loss_curves(*given, 2.303), "loss", "loss", 2.0),
+        (of_sequence.loss_curves, "loss", "loss", 2.0),
     ):
         found = panels(draw(rows(table), COLOURS))
         assert [*found] == [f"length {length}" for length in sorted(lengths)]
@@ -75,7 +75,7 @@ def marked(group: dict) -> bool:
 def test_published_losses_are_crosses_at_their_steps_in_their_models_colour():
     table = curves({"model": ["VanillaRNN", "LSTM"], "length": [5]}, {"loss": 2.0})
     published = pd.DataFrame([{"model": "LSTM", "length": 5, "step": 19, "published": 0.25}])
-    (panel,) = panels(of_sequence.loss_curves(rows(pd.concat([table, published])), COLOURS, 2.303)).values()
+    (panel,) = panels(of_sequence.loss_curves(rows(pd.concat([table, published])), COLOURS)).values()
     (cross,) = [one for one in marks(panel, "symbol") if "published loss" in one.said[0]]
     assert cross.colour == COLOURS["LSTM"]
     assert values(cross, "training step", "loss") == [(19, 0.25)]
@@ -133,7 +133,7 @@ def traced(**columns: float) -> pd.DataFrame:
 
 def test_gradients_have_the_median_sequence_as_a_line_and_the_range_as_a_band():
     table = traced(gradient_low=1.0, gradient_median=2.0, gradient_high=3.0)
-    found = panels(of_sequence.gradients(rows(table), [5, 10]))
+    found = panels(of_sequence.gradients(rows(table), COLOURS, [5, 10]))
     assert [*found] == ["VanillaRNN", "LSTM"]
     for (number, panel), (k, (when, colour)) in product(enumerate(found.values()), enumerate(of_sequence.WHEN.items())):
         at = 6 * number + 3 + k  # of the greater length, which is chosen at first
@@ -150,7 +150,7 @@ def test_growth_is_of_the_longest_length_beside_the_theory():
     theory = pd.DataFrame(
         {"model": "VanillaRNN", "length": 10, "when": of_sequence.THEORY, "back": STEPS, "growth_rms": 7.0}
     )
-    found = panels(of_sequence.growth(rows(pd.concat([table, theory]))))
+    found = panels(of_sequence.growth(rows(pd.concat([table, theory])), COLOURS))
     title, back = "gradient over the last step's", "time steps back from the last"
     for number, (model, panel) in enumerate(found.items()):
         lines = {(line.said[0]["when"], line.dashed): line for line in marks(panel, "line")}
@@ -168,7 +168,7 @@ def test_saturation_tells_units_from_gates_by_their_dashes():
         {"model": ["LSTM"], "length": [5], "when": [*of_sequence.WHEN], "units": ["tanh units", "gates"]},
         {"share": 0.1},
     ).rename(columns={"step": "t"})
-    (panel,) = panels(of_sequence.saturation(rows(table), [5])).values()
+    (panel,) = panels(of_sequence.saturation(rows(table), COLOURS, [5])).values()
     for number, ((when, colour), units) in enumerate(product(of_sequence.WHEN.items(), ("tanh units", "gates"))):
         (line,) = [
             line
@@ -194,7 +194,7 @@ def test_the_confusion_figure_has_the_share_of_each_answer_by_first_digit():
     table = pd.DataFrame(cells, columns=["model", "length", "digit", "answer"]).assign(
         share=np.linspace(0, 1, len(cells))
     )
-    for model, panel in panels(of_sequence.confusion(rows(table, 6), [5, 10])).items():
+    for model, panel in panels(of_sequence.confusion(rows(table, 6), COLOURS, [5, 10])).items():
         shown = table[(table["model"] == model) & (table["length"] == 10)]
         told = [one.said[0] for one in marks(panel, "rect")]
         found = [(int(one["first digit"]), int(one["answer"]), float(one["share of the answers"])) for one in told]

@@ -92,12 +92,25 @@ def test_a_run_is_solved_at_the_end_of_the_first_window_that_is_good_enough():
 
 
 def test_a_run_that_diverges_is_a_result(monkeypatch):
-    def diverge(*_):
-        raise UserError("the loss is nan at step 3")
+    """The real training says so, after a loss that is no number."""
 
-    monkeypatch.setattr(grid, "train", diverge)
+    def no_numbers(*arguments):
+        x, target = draw_steps(*arguments)
+        return x * torch.nan, target
+
+    monkeypatch.setattr(training, "draw", no_numbers)
     row = train_run(grid.runs(study())[0], study())
     assert (row["diverged"], row["test_accuracy"]) == (True, None)
+
+
+@pytest.mark.parametrize("message", ["no C compiler", "models/x: no space left", "another process trains 3 at step 5"])
+def test_any_other_error_ends_the_study(monkeypatch, message):
+    def fail(*_):
+        raise UserError(message)
+
+    monkeypatch.setattr(grid, "train", fail)
+    with pytest.raises(UserError, match=message):
+        train_run(grid.runs(study())[0], study())
 
 
 @pytest.fixture
@@ -116,10 +129,10 @@ def table() -> pd.DataFrame:
         for length, number in reversed(solving.items())
         for replicate in range(3)
     ]
-    return draw.cells(pd.DataFrame(rows), 0.99)
+    return draw.summary(pd.DataFrame(rows), 0.99)
 
 
-def test_cells_count_replicates_and_take_one_that_diverged_as_never_right(table):
+def test_the_summary_counts_replicates_and_takes_one_that_diverged_as_never_right(table):
     by_length = table.set_index("length")
     assert by_length["solved"].to_dict() == {40: 3, 30: 0, 20: 1, 10: 2, 5: 3}
     assert by_length.loc[30, "diverged"] == 1

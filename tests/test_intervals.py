@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlreport.statistics.intervals import exact, of_median, student, student_of_share
+from dlreport.statistics.intervals import exact, of_median, student
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,3 @@ def test_student():
     assert student([0.8, 0.9, 1.0], 0.95) == pytest.approx((0.9 - half, 0.9 + half))
     assert student([0.8, 1.0], 0.95) == pytest.approx((0.9 - 1.2706205, 0.9 + 1.2706205))  # one degree
     assert all(map(isnan, student([0.8], 0.95)))
-
-
-def test_students_interval_of_a_share_stays_below_1():
-    shares = [0.97, 0.999, 0.9]
-    assert student(shares, 0.95)[1] > 1
-    low, high = student_of_share(shares, 0.95)
-    assert 0 < low < 0.9 < 0.999 < high < 1
-    low, high = student_of_share([1 - share for share in shares], 0.95)
-    assert 0 < low < 0.001 < 0.1 < high < 1
-    assert all(map(isnan, student_of_share([0.9, 1.0], 0.95)))
-    assert all(map(isnan, student_of_share([0.9], 0.95)))

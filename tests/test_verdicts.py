@@ -1,11 +1,12 @@
 """The tests behind the verdicts: supported, not supported or undecided, at the least numbers that decide."""
 
-from math import inf
+from math import inf, isfinite
 
 import numpy as np
 import pytest
 from scipy.stats import binom
 
+from dlreport.statistics.intervals import of_median
 from dlreport.statistics.verdicts import (
     NOT_SUPPORTED,
     NOTHING,
@@ -13,6 +14,7 @@ from dlreport.statistics.verdicts import (
     SUPPORTED,
     UNDECIDED,
     at_least_one,
+    deciding_runs,
     majority,
     mann_whitney,
     mean_in_range,
@@ -39,6 +41,15 @@ def test_majority(holding, runs, verdict):
     assert outcome.verdict == verdict
     assert outcome.evidence.startswith(f"{holding} of {runs} runs, share 0.")
     assert (outcome.p <= 0.05) == (verdict != UNDECIDED)
+
+
+@pytest.mark.parametrize(("confidence", "runs"), [(0.5, 2), (0.9, 5), (0.95, 6), (0.99, 8)])
+def test_so_many_runs_can_decide_and_one_less_cannot(confidence, runs):
+    """If something holds in all n runs, the p-value is 2 / 2^n. A median has an interval from as many runs on."""
+    assert deciding_runs(confidence) == runs
+    for number in (runs - 1, runs):
+        assert (majority([True] * number, confidence).verdict == SUPPORTED) == (number == runs)
+        assert isfinite(of_median([1.0] * number, confidence)[1]) == (number == runs)
 
 
 def test_the_power_of_a_share_is_computed():
@@ -92,9 +103,8 @@ def test_a_median_is_given_with_its_interval_and_with_what_it_can_see():
         *(([0.13, 0.14, 0.15], UNDECIDED), ([0.12], UNDECIDED)),
     ],
 )
-@pytest.mark.parametrize("shares", [False, True])
-def test_mean_in_range(values, verdict, shares):
-    outcome = mean_in_range(values, 0.1, 0.14, 0.95, shares)
+def test_mean_in_range(values, verdict):
+    outcome = mean_in_range(values, 0.1, 0.14, 0.95)
     assert outcome.verdict == verdict
     if len(values) > 1:
         assert (outcome.p <= 0.05) == (verdict != UNDECIDED)

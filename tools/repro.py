@@ -1,8 +1,8 @@
-"""`dvc repro`, but with the stages that are ready side by side: `python tools/repro.py --jobs 2` (`make repro JOBS=2`).
+"""Runs `dvc repro` with several stages at a time: `python tools/repro.py --jobs 2` (`make repro JOBS=2`).
 
-Its graph says which are ready, and each is run by a `dvc repro` of its own, so that outputs, cache and dvc.lock are
-written by DVC as ever. They are the same as after plain `dvc repro`, but for the order of the stages in dvc.lock: no
-stage's numbers depend on how many threads or processes it had.
+DVC's graph says which stages are ready. Each stage has a `dvc repro` of its own, so DVC writes the outputs, its cache
+and dvc.lock as always. All of them are the same as after a plain `dvc repro`, but for the order of the stages in
+dvc.lock: no stage's numbers depend on how many threads or processes it had.
 """
 
 import argparse
@@ -29,32 +29,34 @@ from dlreport.config import GAN_THREADS, load_params
 from dlreport.errors import STOPPING, UserError, run
 from provenance import last_runs
 
-GAN = "train_gan"  # on a CPU it takes a slot for each of its threads, every other stage one
-GRACE = 10  # seconds that an interrupted stage has to end by itself
+GAN = "train_gan"  # on a CPU it takes a slot for each of its threads; every other stage takes one slot
+GRACE = 10  # seconds in which an interrupted stage may end by itself
 REPRO = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", "--single-item"]
 
 
 class Pipeline:
-    """The stages of dvc.yaml and how far they are."""
+    """The stages of dvc.yaml, and how far each of them is."""
 
     def __init__(self, jobs: int):
         self.repo = Repo()
-        graph = self.repo.index.graph  # an edge leads from a stage to each that makes what it reads, or a part of it
-        here = self.repo.stage.collect(PROJECT_FILE)  # those of dvc.yaml, not of the studies' own
+        graph = self.repo.index.graph  # an edge leads from a stage to one that makes something it reads
+        here = self.repo.stage.collect(PROJECT_FILE)  # without the stages of the studies
         self.stages = {stage.addressing: stage for stage in plan_repro(graph, here)}  # in the order of a serial run
         self.upstream = {n: {other.addressing for other in nx.descendants(graph, s)} for n, s in self.stages.items()}
         self.jobs = jobs
-        # The GAN first, after what it needs: later it would wait, and slots with it, for several to become free.
+        # What the GAN needs comes first, then the GAN. Later it would wait until several slots are free at once, and
+        # those that are free would wait with it.
         first, seconds = {GAN, *self.upstream.get(GAN, ())}, seconds_to_end(self.upstream)
         self.waiting = sorted(self.stages, key=lambda name: (name not in first, -seconds[name]))
-        self.stale: set[str] = set()  # its upstream is done, and it is out of date
+        self.stale: set[str] = set()  # out of date, and all that it needs is done
         self.done: set[str] = set()
-        self.failed: dict[str, str] = {}  # with the reason
+        self.failed: dict[str, str] = {}  # the reasons, by stage
         self.running: dict[asyncio.Task, str] = {}
 
     async def reproduce(self) -> int | None:
-        """Run what is out of date; a failure stops only what depends on it. The number of the signal that ended it."""
-        signals: asyncio.Queue[int] = asyncio.Queue()  # after the first they change nothing
+        """Run what is out of date. A failure stops only what depends on the stage. Returns the number of the signal
+        that ended the run, or None."""
+        signals: asyncio.Queue[int] = asyncio.Queue()  # only the first one counts
         for number in STOPPING:
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
                 asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
@@ -63,7 +65,9 @@ class Pipeline:
             while not stopped.done():
                 for name in self.startable():
                     self.waiting.remove(name)
-                    started = len(self.stages) - len(self.waiting)  # or up to date, or not to be run any more
+                    started = len(self.stages) - len(
+                        self.waiting
+                    )  # also counts what is up to date, and what cannot run any more
                     print(f"Running stage '{name}' ({started} of {len(self.stages)})", flush=True)
                     self.running[asyncio.create_task(run_stage(name, self.slots(name)))] = name
                 if not self.running:
@@ -83,9 +87,10 @@ class Pipeline:
             await asyncio.gather(*self.running, return_exceptions=True)
 
     def startable(self) -> list[str]:
-        """What to start now; what is up to date is done. Slots are kept for the GAN, or it would never find enough."""
+        """The stages to start now. A stage that is up to date counts as done. Free slots are kept for the GAN, as
+        otherwise it would never find enough."""
         free, names = self.jobs - sum(self.slots(name) for name in self.running.values()), []
-        for name in [*self.waiting]:  # in which nothing is before what it needs
+        for name in [*self.waiting]:  # no stage comes before one that it needs
             ready = self.upstream[name] <= self.done
             if ready and not self.is_stale(name):
                 self.waiting.remove(name)
@@ -106,9 +111,9 @@ class Pipeline:
         return min(GAN_THREADS, self.jobs) if select_device(load_params().device).type == "cpu" else 1
 
     def is_stale(self, name: str) -> bool:
-        """In milliseconds, where a `dvc repro` takes a second to find a stage up to date."""
+        """Whether a stage is out of date. This takes milliseconds; a `dvc repro` needs a second to find that out."""
         if name not in self.stale:
-            # busy: another stage is storing something large, and a `dvc repro` will wait for that and ask again
+            # DVC is locked while another stage stores something large. Then the stage's own `dvc repro` waits and asks.
             with suppress(LockError), self.repo.lock:
                 if not self.stages[name].changed():
                     return False
@@ -117,21 +122,24 @@ class Pipeline:
 
 
 def seconds_to_end(upstream: dict[str, set[str]]) -> dict[str, float]:
-    """Of each stage and what waits for it, by the longest way; one that never ran counts as the mean of the others."""
+    """The seconds from each stage's start to the end of the longest chain of stages that wait for it. A stage that
+    never ran counts as the mean of the others."""
     known = {stage: values["seconds"] for stage, values in last_runs().items() if stage in upstream}
     unknown = mean(known.values()) if known else 1
     found: dict[str, float] = {}
-    for name in reversed(upstream):  # from the last stage of a serial run
+    for name in reversed(upstream):  # a serial run backwards: what waits for a stage comes before it
         after = (seconds for other, seconds in found.items() if name in upstream[other])
         found[name] = known.get(name, unknown) + max(after, default=0)
     return found
 
 
 async def run_stage(name: str, slots: int) -> str | None:
-    """Run one stage, its output behind its name; return the reason if it fails. Cancelled, it leaves no process."""
-    environment = {**os.environ, "DLREPORT_WORKERS": str(slots)}  # how many processes or threads it may use
+    """Run one stage, and print its output with its name in front. Returns the reason if it fails. If this is cancelled,
+    no process is left."""
+    environment = {**os.environ, "DLREPORT_WORKERS": str(slots)}  # so many processes or threads it may use
     process = await asyncio.create_subprocess_exec(
-        *(*REPRO, name),
+        *REPRO,
+        name,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -152,9 +160,9 @@ async def run_stage(name: str, slots: int) -> str | None:
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGINT)  # DVC and the stage clean up; SIGTERM would leave the stage
+                os.killpg(process.pid, signal.SIGINT)  # DVC and the stage clean up; SIGTERM would not end the stage
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(process.communicate(), GRACE)  # until no process of the group has its output
+                    await asyncio.wait_for(process.communicate(), GRACE)  # until the last process closes its output
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 

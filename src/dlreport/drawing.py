@@ -1,8 +1,9 @@
-"""What the charts of both parts share. A chart is a specification in the grammar of Vega-Lite, as a dictionary: a page
+"""What the charts of both parts share. A chart is a specification in the grammar of Vega-Lite, as a dictionary. A page
 draws it in the browser, and `svg` draws it as a picture.
 
-A chart is of a table, whose text Vega reads. Of several revisions the rows have a column `rev`, and the lines of each
-have dashes of their own; runs are not drawn then, as no eye could tell them apart.
+A chart draws the rows of a table, which Vega reads as text. If the rows are of several revisions, the column `rev`
+names the revision, and each revision's lines have dashes of their own. Single runs are left out then, as no eye could
+tell them apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,8 @@ import vl_convert
 
 Chart = dict[str, Any]
 
-GREY = "#8a8a8a"  # seen on a light and on a dark ground
-# of Okabe and Ito (2008), which those who see red and green alike tell apart
+GREY = "#8a8a8a"  # can be seen on a light and on a dark ground
+# colours of Okabe and Ito (2008): those who see red and green alike can tell them apart
 BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#e69f00", "#009e73", "#cc79a7"
 PANEL = {"width": 200, "height": 145}  # pixels of a panel; the page makes them as wide as there is room
 CONFIG: Chart = {
@@ -26,18 +27,17 @@ CONFIG: Chart = {
     "legend": {"labelFontSize": 12, "titleFontSize": 12, "orient": "top", "symbolStrokeWidth": 3, "symbolOpacity": 1},
     "header": {"labelFontSize": 12, "labelFontWeight": "bold"},
     "title": {"fontSize": 12, "anchor": "start"},
-    "aria": False,  # of single marks: the figure as a whole has its words
+    "aria": False,  # for single marks: the figure as a whole has words that a screen reader says
 }
-UNIT = {"scale": {"domain": [0, 1]}}  # of an axis for shares
-WHOLE = {"axis": {"format": "d", "tickMinStep": 1}}  # of an axis for whole numbers
+UNIT = {"scale": {"domain": [0, 1]}}  # an axis for shares
+WHOLE = {"axis": {"format": "d", "tickMinStep": 1}}  # an axis for whole numbers
 REVISION = {"field": "rev", "type": "nominal", "title": "revision", "sort": None}
-NUMBERS = ("length", "digit")  # fields by which charts have panels, and which are numbers
-CHOICE = "chosen"  # the name of the choice by a click in the legend
-
+NUMBERS = ("length", "digit")  # fields that are numbers; charts have panels by them
+CHOICE = "chosen"  # the name of what a click in the legend chooses
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 POWERS = [f"10{str(power).translate(SUPERSCRIPTS)}" for power in range(-30, 31)]
-# of an axis for numbers of very different size: powers of ten, and other ticks without words
+# an axis for numbers of very different size: powers of ten have labels, other ticks have none
 LOG = {
     "scale": {"type": "log"},
     "axis": {
@@ -49,43 +49,43 @@ LOG = {
 
 
 def rows(table: pd.DataFrame, digits: int = 4) -> Chart:
-    """A table as a chart's data, floats to this many significant digits."""
+    """A table as a chart's data. Floats are rounded to this many significant digits."""
     text = table.to_csv(index=False, float_format=f"%.{digits}g", lineterminator="\n")
     return {"values": text, "format": {"type": "csv"}}
 
 
 def number(field: str, title: str = "", **more: Any) -> Chart:
-    """An axis for numbers; `more` are the grammar's own words."""
+    """An axis for numbers; `more` are words of Vega-Lite's grammar."""
     return {"field": field, "type": "quantitative", "title": title, **more}
 
 
 def said(axis: Chart, **more: Any) -> Chart:
-    """What an axis shows, as words under the pointer."""
+    """What an axis shows, as words that appear under the pointer."""
     return {key: value for key, value in axis.items() if key not in ("axis", "scale")} | more
 
 
 def colour(field: str, colours: Mapping[str, str], title: str | None = None) -> Chart:
-    """A field's values in these colours and in this order."""
+    """A field whose values have these colours, in this order."""
     scale = {"domain": [*colours], "range": [*colours.values()]}
     return {"field": field, "type": "nominal", "sort": None, "scale": scale, "title": title}
 
 
 def choice(field: str, name: str = CHOICE) -> Chart:
-    """What a click in the legend chooses. One layer of a chart has it; several charts beside each other have several
+    """What a click in the legend chooses. One layer of a chart has it. Charts beside each other need different
     names."""
     return {"name": name, "select": {"type": "point", "fields": [field]}, "bind": "legend"}
 
 
 def opacity(chosen: float, name: str = CHOICE) -> Chart:
-    """Of what is chosen; of the rest next to none."""
+    """This opacity for what is chosen in the legend, and next to none for the rest."""
     return {"condition": {"param": name, "value": chosen}, "value": 0.04}
 
 
 def replicates(
     x: Chart, y: Chart, colours: Chart, *, revisions: bool, dash: Chart | None = None, name: str = CHOICE
 ) -> list[Chart]:
-    """Layers: each replicate as a thin line, and the median over the replicates as a thick one, which says its values
-    under the pointer. `name` is that of the choice in the legend."""
+    """Layers with a thin line for each replicate, and a thick one for the median over the replicates. The thick line
+    says its values under the pointer. `name` is the name of the choice in the legend."""
     median = {**y, "aggregate": "median"}
     chosen_dash = REVISION if revisions else dash
     dashed = {"strokeDash": chosen_dash} if chosen_dash else {}
@@ -116,7 +116,7 @@ def replicates(
 
 
 def level(value: float, words: str) -> list[Chart]:
-    """Layers: a dashed grey line across a panel, and words at its end."""
+    """Layers with a dashed grey line across a panel, and words at its end."""
     once = [{"aggregate": [{"op": "count", "as": "rows"}], "groupby": []}]
     line = {"mark": {"type": "rule", "color": GREY, "strokeDash": [4, 3]}, "encoding": {"y": {"datum": value}}}
     text = {
@@ -135,16 +135,16 @@ def panels(
     order: Sequence[str] = (),
     **more: Any,
 ) -> Chart:
-    """A panel for each value of a field, in `columns` where there is room and in this order; `label` is an
-    expression."""
+    """A panel for each value of a field, in this order. There are `columns` of panels beside each other where there is
+    room. `label` is an expression of Vega's for a panel's title."""
     facet: Chart = {"field": field, "type": "nominal", "sort": None, "header": {"labelExpr": label, "title": None}}
     transform = more.pop("transform", [])
     if order:
         facet["sort"] = [*order]
-    if field in NUMBERS:  # which would be sorted as text
+    if field in NUMBERS:  # otherwise they are sorted as text
         facet |= {"type": "ordinal", "sort": "ascending"}
         transform = [{"calculate": f"toNumber(datum.{field})", "as": field}, *transform]
-    if "format" in data:  # the rows are known, so that few panels take the room of many
+    if "format" in data:  # the rows are known, so a few panels can take the room of many
         table = pd.read_csv(StringIO(data["values"]))
         columns = min(columns, table[field].nunique() if field in table else columns)
     spec = {**PANEL, **more.pop("size", {}), "layer": [*layers]}

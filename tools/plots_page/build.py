@@ -14,7 +14,6 @@ from dlreport.gan import figures as of_gan
 from dlreport.report.render import drawing_library, licences
 from dlreport.sequence import figures as of_sequence
 from dlreport.sequence.models import MODELS, colours
-from dlreport.sequence.thresholds import GUESS_LOSS
 
 HERE = Path(__file__).parent
 TARGET = HERE.parents[1] / ".dvc/plots"
@@ -26,8 +25,8 @@ def templates() -> dict[str, str]:
     charts = {
         "accuracy_by_length": of_sequence.accuracy_by_length(rows, models, revisions=True),
         "accuracy_curves": of_sequence.accuracy_curves(rows, models, revisions=True),
-        "loss_curves": of_sequence.loss_curves(rows, models, GUESS_LOSS, revisions=True),
-        "growth": of_sequence.growth(rows, revisions=True),
+        "loss_curves": of_sequence.loss_curves(rows, models, revisions=True),
+        "growth": of_sequence.growth(rows, models, revisions=True),
         "probe": of_sequence.probe(rows, models, revisions=True),
         "ablation": of_sequence.ablation(rows, revisions=True),
         "losses": of_gan.losses(rows, revisions=True),

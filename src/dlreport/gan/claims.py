@@ -1,7 +1,8 @@
-"""Claims 5 to 9 of the published report, and findings of ours on the GAN, decided. Their words are in claims.yaml.
+"""Decides the statements on the GAN: claims 5 to 9 of the published report, and findings of ours. Their words are in
+claims.yaml.
 
-A quantity is taken from each training, and what differs between trainings decides: Student's interval of the mean over
-them, of a ratio's logarithm, and of a share's log-odds, which unlike the share have no bounds.
+Each training gives one number, and Student's interval of the mean over the trainings decides. Of a ratio we average the
+logarithm, and of a share the log-odds: unlike a share they have no bounds.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,36 +21,38 @@ from dlreport.statistics.intervals import student
 from dlreport.statistics.verdicts import UNDECIDED, Outcome, mean_in_range
 
 FILE = Path(__file__).with_name("claims.yaml")
-FEWEST = 3  # trainings: of two, Student's interval is 13 standard errors to either side
-MOST = 0.5  # share of the whole
-BACK = 0.5  # share of a loss's first move that it takes back: less could be noise
-SETTLED = 0.01  # a loss that moves no more has settled: from epoch to epoch it moves by a third of that
-STEADY = 0.1  # an FID that moves no more is steady: two sets of one generator's images differ by nearly as much
-APART = 0.55  # of generated and real images told apart: a twentieth better than a guess
-GUESS = 0.5  # share of right answers to a question of two sides
-ALIKE = 0.1  # spread of the losses' sum over the discriminator's: far below one, but not the zero of a zero-sum game
-LEAST = 5e-5  # a share of less, as none of 10,000 images, counts as this: half an image
+FEWEST = 3  # trainings: with two, Student's interval reaches 13 standard errors to either side
+MAJORITY = 0.5  # "most": a larger share than this
+TAKEN_BACK = 0.5  # share of a loss's first move: taking back less could be noise
+LOSS_SETTLED = 0.01  # a loss that moves by no more has settled: from epoch to epoch it moves by a third of that
+FID_SETTLED = (
+    0.1  # an FID that moves by no more has settled: two sets of one generator's images differ by nearly as much
+)
+TOLD_APART = 0.55  # share of right answers, real or generated: a twentieth better than a guess
+GUESS = 0.5  # share of right answers, where there are two
+SUM_SPREAD = 0.1  # of the losses' sum, over the discriminator's: far below one, but not the zero of a zero-sum game
+SMALLEST_SHARE = 5e-5  # half an image of 10,000: a smaller share, such as none, counts as this
 MEASURES = {"fid": "FID", "fid_matched": "FID at matched shares of the digits"}
 
 
 @dataclass(frozen=True)
 class GanEvidence:
-    """What the stages of Part 2 found, by replicate."""
+    """What the stages of Part 2 found. Each table has a column that names the replicate."""
 
     params: Params
-    losses: pd.DataFrame  # and accuracies, by epoch
+    losses: pd.DataFrame  # by epoch, with the discriminator's accuracies
     quality: pd.DataFrame
     quality_by_epoch: pd.DataFrame
-    shares: pd.DataFrame  # of each digit, by epoch
-    walks: pd.DataFrame  # as of courses.whole_walks
+    shares: pd.DataFrame  # of the digits, by epoch
+    walks: pd.DataFrame  # as courses.whole_walks makes them
 
 
 class Scale(NamedTuple):
-    """On which values are averaged, and the way back."""
+    """The scale on which values are averaged, and the way back from it."""
 
     to: Callable
     back: Callable
-    shows: Callable[[float, str], str]  # half an interval on this scale, and the form of its numbers -> power, in words
+    shows: Callable[[float, str], str]  # from half an interval, and the form of its numbers, to the power in words
 
 
 def _log_odds(share: float) -> float:
@@ -60,7 +63,8 @@ def _log_odds(share: float) -> float:
 PLAIN = Scale(np.asarray, np.asarray, lambda half, form: f"shows a mean {format(half, form)} beyond the threshold")
 RATIO = Scale(np.log, np.exp, lambda half, _: f"shows a ratio {np.exp(half):.2f} times the threshold")
 SHARE = Scale(
-    *(_log_odds, lambda odds: 1 / (1 + np.exp(-odds))),
+    _log_odds,
+    lambda odds: 1 / (1 + np.exp(-odds)),
     lambda half, _: f"shows odds {np.exp(half):.3g} times the threshold's",
 )
 
@@ -74,8 +78,10 @@ class Trainings:
     def mean(
         self, values: Iterable[float], low: float, high: float, form: str, what: str = "", scale: Scale = PLAIN
     ) -> Outcome:
-        """Whether the mean over trainings, each of which has a value or NaN for none, lies from `low` to `high`. In the
-        evidence the words `what` come first, and numbers are printed in this form."""
+        """Whether the mean over the trainings lies from `low` to `high`. A training without a value has NaN.
+
+        The evidence begins with the words `what`, and prints numbers in the form `form`.
+        """
         values = np.asarray(list(values), dtype=float)
         each = "trainings " + ", ".join("no value" if np.isnan(value) else format(value, form) for value in values)
         if np.isnan(values).all():
@@ -92,25 +98,36 @@ class Trainings:
         if ends[0] == ends[1]:
             evidence = f"{what} {centre} in all {len(values)} trainings".lstrip()
         power = scale.shows((ends[1] - ends[0]) / 2, form) if ends[0] < ends[1] else "all trainings alike"
-        # as of a discriminator that calls all images real: 0.5 each time
+        # a discriminator that calls all images real has 0.5 in each training, just on the threshold
         verdict = UNDECIDED if ends[0] == ends[1] and ends[0] in (least, most) else found.verdict
         return Outcome(verdict, evidence, self.confidence, found.p, power)
 
     def share(self, values: pd.Series, low: float = 0, high: float = 1, what: str = "") -> Outcome:
-        return self.mean(values.clip(LEAST, 1 - LEAST), low, high, ".1%", what, SHARE)
+        return self.mean(values.clip(SMALLEST_SHARE, 1 - SMALLEST_SHARE), low, high, ".1%", what, SHARE)
 
     def ratio(
         self, values: pd.Series, low: float = 0, high: float = np.inf, what: str = "ratio of later to earlier"
     ) -> Outcome:
         with np.errstate(divide="ignore"):
-            return self.mean(values.clip(LEAST), low, high, ".2f", what, RATIO)
+            return self.mean(values.clip(SMALLEST_SHARE), low, high, ".2f", what, RATIO)
 
 
 def check(e: GanEvidence) -> Iterator[Statement]:
     """All statements."""
-    thresholds = {"jump": JUMP, "copied": COPIED, "most": MOST, "back": BACK, "settled": SETTLED, "steady": STEADY}
-    thresholds |= {"guess": GUESS, "alike": ALIKE, "apart": APART}
-    claims = Claims(FILE, **thresholds, **e.params.quality.model_dump(include={"confident", "missing_below"}))
+    claims = Claims(
+        FILE,
+        jump=JUMP,
+        copied=COPIED,
+        most=MAJORITY,
+        back=TAKEN_BACK,
+        settled=LOSS_SETTLED,
+        steady=FID_SETTLED,
+        guess=GUESS,
+        alike=SUM_SPREAD,
+        apart=TOLD_APART,
+        confident=e.params.quality.confident,
+        missing_below=e.params.quality.missing_below,
+    )
     trainings = Trainings(e.params.sequence.test.confidence)
     yield from _images(e, claims, trainings)
     yield from _losses(e, claims, trainings)
@@ -124,24 +141,24 @@ def check(e: GanEvidence) -> Iterator[Statement]:
 
 
 def _images(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[Statement]:
-    """Claim 5, and whether images are copies."""
+    """Claim 5, and our finding on whether images are copies."""
     by_epoch = e.quality_by_epoch.pivot(index="epoch", columns="replicate")
     if {40, 100} <= set(by_epoch.index):
         yield claims.state(
-            5, "outlines", trainings.share(1 - by_epoch["unsure"].loc[40], low=MOST, what="share of clear images")
+            5, "outlines", trainings.share(1 - by_epoch["unsure"].loc[40], low=MAJORITY, what="share of clear images")
         )
         change = by_epoch["fid"].loc[100] / by_epoch["fid"].loc[40]
         yield claims.state(5, "better", trainings.ratio(change, high=1))
     quality = e.quality.set_index("images")
     real = quality.loc["training images"]
     told_apart = quality.loc[["generator"], "two_sample_accuracy"]
-    yield claims.state(5, "indistinguishable", trainings.share(told_apart, high=APART, what="it is right on"))
+    yield claims.state(5, "indistinguishable", trainings.share(told_apart, high=TOLD_APART, what="it is right on"))
     rarest = e.shares[e.shares["epoch"] == e.shares["epoch"].max()].groupby("replicate")["share"].min()
     yield claims.state(
         5, "complete", trainings.share(rarest, low=e.params.quality.missing_below, what="the rarest digit's share is")
     )
     for images, of in (("generator", "generated images"), ("average", "averaged generator's images")):
-        near = quality.loc[[images], "near_training"].clip(LEAST) / max(real["near_training"], LEAST)
+        near = quality.loc[[images], "near_training"].clip(SMALLEST_SHARE) / max(real["near_training"], SMALLEST_SHARE)
         yield claims.state(
             OURS,
             "copies",
@@ -151,12 +168,12 @@ def _images(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
 
 
 def _losses(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[Statement]:
-    """Claims 6, 8 and 9, of the losses and the discriminator's accuracy by epoch."""
+    """Claims 6, 8 and 9, as far as they are about the losses and the discriminator's accuracy."""
     by_epoch = e.losses.pivot(index="epoch", columns="replicate")
     half, fifth = by_epoch[len(by_epoch) // 2 :], by_epoch[len(by_epoch) * 4 // 5 :]
     for network, first, then in (("discriminator", "fall", "rise"), ("generator", "rise", "fall")):
         back = by_epoch[network].apply(_taken_back, falls_first=first == "fall")
-        outcome = trainings.mean(back, BACK, np.inf, ".0%", "part of its first move that it takes back:")
+        outcome = trainings.mean(back, TAKEN_BACK, np.inf, ".0%", "part of its first move that it takes back:")
         yield claims.state(6, "turns", outcome, network=network, first=first, then=then)
     for network, move, opposite, sign in (
         ("discriminator", "decline", "rise", -1),
@@ -168,7 +185,9 @@ def _losses(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
         yield claims.state(6, "steadily", trainings.mean(least, 0, np.inf, ".3f", words), network=network, move=move)
     for network in ("discriminator", "generator"):
         moved = fifth[network].apply(_moved)
-        yield claims.state(8, "losses", trainings.mean(moved, -SETTLED, SETTLED, ".1%", "moves by"), network=network)
+        yield claims.state(
+            8, "losses", trainings.mean(moved, -LOSS_SETTLED, LOSS_SETTLED, ".1%", "moves by"), network=network
+        )
     right = {kind: half[f"accuracy_{kind}"] for kind in ("real", "generated")}
     right["real and generated"] = (right["real"] + right["generated"]) / 2  # as many of both
     for kind, accuracy in right.items():
@@ -180,13 +199,14 @@ def _losses(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
         9,
         "zero_sum",
         trainings.ratio(
-            spread, high=ALIKE, what="standard deviation of the sum, over that of the discriminator's loss:"
+            spread, high=SUM_SPREAD, what="standard deviation of the sum, over that of the discriminator's loss:"
         ),
     )
 
 
 def _long_run(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[Statement]:
-    """Claims 6 and 8, of the images of the second half, and what of it is a drift of shares."""
+    """Claims 6 and 8, as far as they are about the images of the second half, and our finding on a drift of the digits'
+    shares."""
     by_epoch = e.quality_by_epoch.pivot(index="epoch", columns="replicate")
     kept, end = by_epoch.index, by_epoch.index.max()
     half, late = (kept[kept >= share * end].min() for share in (0.5, 0.8))
@@ -195,23 +215,24 @@ def _long_run(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[
         change[end] = change[end] * np.nan  # an epoch cannot be compared with itself
         improves = trainings.ratio(change[half], high=1)
         yield claims.state(6, "improves", improves, measure=measure, epoch=half)
-        converged = trainings.ratio(change[late], 1 - STEADY, 1 + STEADY)
+        converged = trainings.ratio(change[late], 1 - FID_SETTLED, 1 + FID_SETTLED)
         yield claims.state(8, "images", converged, measure=measure, epoch=late)
     if 100 in kept:
         rise, left = (by_epoch[column].loc[end] - by_epoch[column].loc[100] for column in MEASURES)
-        drift = trainings.mean(1 - left / rise.where(rise > 0), MOST, np.inf, ".0%", "part that is gone")
+        drift = trainings.mean(1 - left / rise.where(rise > 0), MAJORITY, np.inf, ".0%", "part that is gone")
         yield claims.state(OURS, "drift", drift)
 
 
 def _taken_back(losses: pd.Series, falls_first: bool) -> float:
-    """Share of its first move that a loss, by epoch, takes back; 0 if there is no such move."""
+    """The share of its first move that a loss takes back; 0 if there is no such move. `losses` are by epoch."""
     course = loss_course(losses, falls_first)
     away = abs(course.first - course.turn)
     return abs(course.back - course.turn) / away if away else 0.0
 
 
 def _moved(losses: pd.Series) -> float:
-    """Change of a loss along its least-squares line over these epochs, as a share of its mean; NaN of less than two."""
+    """How far a loss moves over these epochs along its least-squares line, as a share of its mean. NaN for one epoch
+    alone."""
     if len(losses) < 2:
         return np.nan
     slope = np.polyfit(losses.index, losses, 1)[0]

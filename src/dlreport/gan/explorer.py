@@ -1,6 +1,8 @@
-"""The generator for the report's page, where explorer.js draws its images: plain layers, in 12 bits a weight.
+"""The generator in the form in which the report's page holds it: plain layers, with 12 bits for each weight. There
+explorer.js draws its images.
 
-In eval mode BatchNorm is (x - mean) / sqrt(var + eps) * weight + bias for each unit: the Linear before it can do that.
+In eval mode BatchNorm is (x - mean) / sqrt(var + eps) * weight + bias for each unit, and the Linear before it can do
+the same.
 """
 
 import base64
@@ -14,14 +16,15 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from dlreport.gan.networks import SLOPE, Generator
 
-LARGEST = 2047  # of a weight's integer
-TINY = 1e-30  # in place of the largest weight of a row of zeros
+LARGEST = 2047  # the integer of a row's largest weight
+TINY = 1e-30  # stands in place of the largest weight in a row of zeros
 
 
 def fold(generator: Generator) -> list[tuple[Tensor, Tensor]]:
-    """(weight [outputs, inputs], bias [outputs]) of each Linear, BatchNorm in eval mode folded in, as float64.
+    """Fold each BatchNorm into the Linear before it. Returns (weight [outputs, inputs], bias [outputs]) of each Linear,
+    as float64.
 
-    LeakyReLU follows each but the last, Tanh that one.
+    LeakyReLU follows each layer but the last, and Tanh follows the last.
     """
     layers: list[nn.Linear] = []
     for layer in deepcopy(generator).double().eval().requires_grad_(False).layers:
@@ -33,11 +36,17 @@ def fold(generator: Generator) -> list[tuple[Tensor, Tensor]]:
 
 
 def encode(layers: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:
-    """For JSON, in base64, layer after layer: `weights` row by row as 12-bit integers, two in three bytes, from
-    -LARGEST (as 1) to LARGEST; what one is worth in each row (`scales`), and `biases`, as little-endian float32.
+    """The layers for JSON:
 
-    In 2,000 images of the report's generator this moved no pixel, in [-1, 1], by more than 0.034 (on average 0.0002);
-    8 bits moved some by 0.55.
+    - widths   the number of inputs, and of the outputs of each layer
+    - slope    that of LeakyReLU below zero
+    - weights  whole numbers from -LARGEST to LARGEST, layer after layer and row by row. A number is stored plus
+               LARGEST + 1, in 12 bits; two take three bytes
+    - scales   for each row, by how much to multiply its numbers, as little-endian float32
+    - biases   as little-endian float32
+
+    The last three are in base64. In 2,000 images of the report's generator this moved no pixel, in [-1, 1], by more
+    than 0.034 (on average 0.0002). With 8 bits some pixels moved by 0.55.
     """
     scales = [weight.abs().amax(1, keepdim=True).clamp(min=TINY) / LARGEST for weight, _ in layers]
     steps = [(weight / scale).round().flatten() for (weight, _), scale in zip(layers, scales, strict=True)]

@@ -1,6 +1,7 @@
-"""The figures of Part 2: charts, as drawing.py describes them, of the rows of a table; and images, by matplotlib.
+"""The figures of Part 2: charts of the rows of a table, and images by matplotlib. drawing.py says what a chart is.
 
-Columns of the tables: replicate, epoch, and what a function names. `revisions` says that rows are of several revisions.
+The tables have the columns replicate, epoch, and those that a function names. `revisions` is true if the rows are of
+several revisions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,10 +36,12 @@ LOSSES = {"discriminator": BLUE, "generator": ORANGE}
 ACCURACIES = {"real images": BLUE, "generated images": ORANGE, "both": GREY}
 DISTANCES = {"as they are": ORANGE, "at matched shares": BLUE}
 SHARES = {"coverage": BLUE, "precision": GREEN, "doubtful to the classifier": PURPLE}
+OWN_COLOURS = {"scale": {"color": "independent"}}  # each chart beside another has colours and a legend of its own
 
 
 def _series(names: Mapping[str, str]) -> list[Chart]:
-    """Transforms: columns, by the words of each, to rows with `series` and `value`; empty ones are left out."""
+    """Transforms that make rows of columns. `names` has the columns by the words that the chart shows for them. A row
+    has those words as `series`, and the number as `value`. Rows without a number are left out."""
     renamed = [{"calculate": f"datum['{column}']", "as": words} for words, column in names.items()]
     return [
         *renamed,
@@ -56,7 +59,7 @@ def _lines(
     scale: Chart,
     axis: Chart | None = None,
 ) -> Chart:
-    """A chart of columns, by the words of each."""
+    """A chart with lines for several columns. `names` has the columns by their words, and `colours` the colours."""
     value = number("value", y, scale=scale, axis={"format": "~g", **(axis or {})})
     choice = f"chosen_of_{len(names)}"
     layers = replicates(EPOCH, value, colour("series", colours), revisions=revisions, name=choice)
@@ -64,23 +67,20 @@ def _lines(
 
 
 def losses(data: Chart, *, revisions: bool = False) -> Chart:
-    """Mean loss of each epoch, both networks, and the discriminator's accuracy after it on both kinds of images.
-    Columns: discriminator, generator, accuracy_real, accuracy_generated."""
+    """The mean loss of each epoch for both networks, and the discriminator's accuracy after the epoch on both kinds of
+    images. Columns: discriminator, generator, accuracy_real, accuracy_generated."""
     right = {"real images": "accuracy_real", "generated images": "accuracy_generated", "both": "accuracy_both"}
     both = {"calculate": "(toNumber(datum.accuracy_real) + toNumber(datum.accuracy_generated)) / 2"}
     charts = [
         _lines({name: name for name in LOSSES}, LOSSES, "mean loss of the epoch", "Losses", revisions, {"zero": False}),
         _lines(right, ACCURACIES, "right answers", "The discriminator's accuracy", revisions, {"zero": False}),
     ]
-    return beside(charts, data=data, transform=[{**both, "as": "accuracy_both"}], resolve=APART)
-
-
-APART = {"scale": {"color": "independent"}}
+    return beside(charts, data=data, transform=[{**both, "as": "accuracy_both"}], resolve=OWN_COLOURS)
 
 
 def quality_by_epoch(data: Chart, *, revisions: bool = False) -> Chart:
-    """FID (log scale), raw and with the digits' shares matched, and, as shares, coverage, precision and doubtful images
-    at each kept epoch. Columns: fid, fid_matched, coverage, precision, unsure."""
+    """Two charts by kept epoch: FID on a logarithmic axis, as it is and with the digits' shares matched; and coverage,
+    precision and doubtful images as shares. Columns: fid, fid_matched, coverage, precision, unsure."""
     distances = dict(zip(DISTANCES, ("fid", "fid_matched"), strict=True))
     shares = dict(zip(SHARES, ("coverage", "precision", "unsure"), strict=True))
     charts = [
@@ -89,12 +89,12 @@ def quality_by_epoch(data: Chart, *, revisions: bool = False) -> Chart:
         ),
         _lines(shares, SHARES, "share of the images", "Shares of the images", revisions, UNIT["scale"]),
     ]
-    return beside(charts, data=data, resolve=APART)
+    return beside(charts, data=data, resolve=OWN_COLOURS)
 
 
 def digit_shares(data: Chart, *, revisions: bool = False) -> Chart:
-    """A panel for each digit: its share of the images at each kept epoch, and dashed its share of the training images.
-    Before training there are no digits to share. Columns: digit, share, real."""
+    """Each digit's share of the images at each kept epoch, and its share of the training images as a dashed line. Each
+    digit has a panel. Epoch 0 is left out: its images are no digits. Columns: digit, share, real."""
     x, y = (
         number("epoch", "epoch", axis={"tickCount": 3}),
         number("share", "share", axis={"format": ".0%", "tickCount": 4}),
@@ -114,8 +114,8 @@ def digit_shares(data: Chart, *, revisions: bool = False) -> Chart:
 
 
 def walk(data: Chart, even: float) -> Chart:
-    """The share of the way that each step of a walk takes, in pixels and in the classifier's features; dashed where all
-    steps are even. Columns: step, space, share."""
+    """The share of the way that each step of a walk takes, in pixels and in the classifier's features. A dashed line
+    shows `even`, the share if all steps are alike. Columns: step, space, share."""
     x = number("step", "step of the walk", **WHOLE)
     y = number("share", "share of the way", axis={"format": ".0%"}, scale={"zero": True})
     lines = replicates(x, y, colour("space", {"pixels": BLUE, "features": ORANGE}), revisions=False)
@@ -123,8 +123,8 @@ def walk(data: Chart, even: float) -> Chart:
 
 
 def image_grid(images: Tensor, title: str, columns: int = 8, labels: Sequence[str] = ()) -> Figure:
-    """Grey images [N, 1, 28, 28], min-max normalised over all of them together, at twice their size under a title;
-    `labels` are spread below them. Report, part 2, "Shown"."""
+    """Grey images [N, 1, 28, 28] in a grid under a title, at twice their size. Black and white are the least and the
+    greatest value of all images together. `labels` are spread below the grid."""
     from torchvision.utils import make_grid  # here, as its import takes seconds
 
     pixels = make_grid(images, nrow=columns, normalize=True)[0].numpy()

@@ -1,4 +1,4 @@
-"""The charts of the report, by the name under which its template shows them."""
+"""The charts of the report, by the names under which its templates show them."""
 
 import pandas as pd
 
@@ -8,11 +8,13 @@ from dlreport.gan import figures as of_gan
 from dlreport.sequence import figures as of_sequence
 from dlreport.sequence.mean_field import INPUT, OF_MODEL, mean_field
 from dlreport.sequence.models import colours
-from dlreport.sequence.thresholds import GUESS_LOSS
+
+GRADIENTS = ["model", "length", "replicate", "when", "t", "gradient_low", "gradient_median", "gradient_high"]
+GROWTH = ["model", "length", "replicate", "when", "back", "growth_low", "growth_median", "growth_high", "growth_rms"]
 
 
 def _with_published_losses(curves: pd.DataFrame, log: dict) -> pd.DataFrame:
-    """The rows of the curves, and those of the published training logs, of the same models and lengths."""
+    """The rows of the curves, and rows for the published training logs of the same models and lengths."""
     drawn = set(zip(curves["model"], curves["length"], strict=True))
     published = [
         {"model": model, "length": length, "step": step, "published": loss}
@@ -25,36 +27,25 @@ def _with_published_losses(curves: pd.DataFrame, log: dict) -> pd.DataFrame:
 
 
 def _with_theory(gradients: pd.DataFrame, hidden_dim: int) -> pd.DataFrame:
-    """The rows of the gradients, and those that mean-field theory predicts before training, at the longest length."""
+    """The rows of the gradients at the longest length, and rows for what mean-field theory predicts before training."""
     longest = gradients["length"].max()
     back = range(int(gradients["back"].max()) + 1)
     growth = mean_field(hidden_dim, INPUT).growth
     theory = {"model": OF_MODEL, "length": longest, "when": of_sequence.THEORY, "back": back}
     theory["growth_rms"] = [growth**k for k in back]
-    columns = [
-        "model",
-        "length",
-        "replicate",
-        "when",
-        "back",
-        "growth_low",
-        "growth_median",
-        "growth_high",
-        "growth_rms",
-    ]
-    known = gradients.loc[gradients["length"] == longest, columns]
+    known = gradients.loc[gradients["length"] == longest, GROWTH]
     return pd.concat([known, pd.DataFrame(theory)]) if OF_MODEL in set(known["model"]) else known
 
 
 def _saturated(gradients: pd.DataFrame) -> pd.DataFrame:
-    """A row per kind of unit, where a model has it."""
+    """A row for each kind of unit that a model has."""
     shares = gradients.rename(columns={"saturated_tanh": "tanh units", "saturated_gates": "gates"})
     keys = ["model", "length", "replicate", "when", "t"]
     return shares.melt(keys, ["tanh units", "gates"], "units", "share").dropna(subset="share")
 
 
 def _answers(confusion: pd.DataFrame) -> pd.DataFrame:
-    """The share of each answer by first digit, a mean over the replicates."""
+    """The share of each answer by first digit; means over the replicates."""
     counts = confusion.pivot_table(
         index=["model", "length", "replicate", "digit"], columns="answer", values="sequences"
     )
@@ -63,53 +54,49 @@ def _answers(confusion: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_digit(confusion: pd.DataFrame) -> pd.DataFrame:
-    """The accuracy by first digit of each replicate."""
+    """Each replicate's accuracy by first digit."""
     keys = ["model", "length", "replicate", "digit"]
     right = confusion[confusion["digit"] == confusion["answer"]].set_index(keys)["sequences"]
     return (right / confusion.groupby(keys)["sequences"].sum()).rename("accuracy").reset_index()
 
 
 def _steps(walks: pd.DataFrame) -> pd.DataFrame:
-    """The share of the way that each step takes, in both spaces."""
+    """The share of the way that each step of a walk takes, in both spaces."""
     numbered = walks.assign(step=walks.groupby("replicate").cumcount())
     named = numbered.rename(columns={"pixel_step": "pixels", "feature_step": "features"})
     return named.melt(["replicate", "step"], ["pixels", "features"], "space", "share").dropna(subset="share")
 
 
 def build(params: Params, results: dict) -> dict[str, Chart]:
-    """`results` are those that context.build takes."""
+    """The charts, from the `results` that context.build takes."""
     models, gradients = colours(params.sequence.models), results["gradients"]
     lengths = sorted(params.sequence.lengths)
-    variants = {name: results[name].assign(variant=results[name]["variant"].str.replace("_", " ")) for name in ABLATION}
+    variants = {
+        name: results[name].assign(variant=results[name]["variant"].str.replace("_", " "))
+        for name in ("ablation_runs", "ablation_curves")
+    }
     curves = variants["ablation_curves"]
-    growing = params.sequence.initialisation == "as_reported"  # the theory is of N(0, 1)
-    growth = _with_theory(gradients, params.sequence.hidden_dim) if growing else gradients
+    predicted = params.sequence.initialisation == "as_reported"  # the theory is about weights from N(0, 1)
+    growth = _with_theory(gradients, params.sequence.hidden_dim) if predicted else gradients
     losses = _with_published_losses(results["thin_curves"], results["published"]["sequence"]["log"])
     walks = _steps(results["walks"])
     return {
         "accuracy_by_length": of_sequence.accuracy_by_length(rows(results["runs"]), models),
         "accuracy_curves": of_sequence.accuracy_curves(rows(results["thin_curves"].drop(columns="loss"), 3), models),
-        "loss_curves": of_sequence.loss_curves(rows(losses, 3), models, GUESS_LOSS),
-        "growth": of_sequence.growth(rows(growth, 3)),
-        "gradients": of_sequence.gradients(rows(gradients[list(GRADIENTS)], 3), lengths),
-        "saturation": of_sequence.saturation(rows(_saturated(gradients), 2), lengths),
+        "loss_curves": of_sequence.loss_curves(rows(losses, 3), models),
+        "growth": of_sequence.growth(rows(growth, 3), models),
+        "gradients": of_sequence.gradients(rows(gradients[GRADIENTS], 3), models, lengths),
+        "saturation": of_sequence.saturation(rows(_saturated(gradients), 2), models, lengths),
         "probe": of_sequence.probe(rows(results["probe"], 3), models),
-        "confusion": of_sequence.confusion(rows(_answers(results["confusion"]), 3), lengths),
+        "confusion": of_sequence.confusion(rows(_answers(results["confusion"]), 3), models, lengths),
         "accuracy_by_digit": of_sequence.accuracy_by_digit(rows(_by_digit(results["confusion"]), 3), models),
         "ablation": of_sequence.ablation(rows(variants["ablation_runs"])),
         "ablation_curves": of_sequence.ablation_curves(
             rows(curves.drop(columns="loss"), 3), [*curves["variant"].unique()]
         ),
-        "study": of_sequence.study(rows(of_sequence.with_variants(results["study_cells"]))),
+        "study": of_sequence.study(rows(of_sequence.with_variants(results["study_summary"]))),
         "losses": of_gan.losses(rows(results["losses"])),
         "quality_by_epoch": of_gan.quality_by_epoch(rows(results["quality_by_epoch"])),
         "digit_shares": of_gan.digit_shares(rows(results["digit_shares"])),
         "walk": of_gan.walk(rows(walks), 1 / max(walks["step"].nunique(), 1)),
     }
-
-
-ABLATION = ("ablation_runs", "ablation_curves")
-GRADIENTS = (
-    *("model", "length", "replicate", "when", "t"),
-    *("gradient_low", "gradient_median", "gradient_high"),
-)

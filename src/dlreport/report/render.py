@@ -1,4 +1,4 @@
-"""The report's template to Markdown, and Markdown to one self-contained HTML page."""
+"""Makes Markdown from the report's templates, and one self-contained HTML page from the Markdown."""
 
 import base64
 import re
@@ -24,17 +24,17 @@ from dlreport.drawing import CONFIG, SUPERSCRIPTS, Chart
 from dlreport.statistics.claims import VERDICTS
 
 INK = {"labelColor": "currentColor", "titleColor": "currentColor"}
-ON_THE_PAGE = {  # beside drawing's: the colour of the text, by day and by night
+ON_THE_PAGE = {  # beside drawing.CONFIG: charts take the colour of the page's text, by day and by night
     "background": None,
     "axis": {**CONFIG["axis"], **INK, "gridColor": "currentColor", "gridOpacity": 0.15, "domain": False},
     **{name: CONFIG[name] | INK for name in ("legend", "header")},
     "title": CONFIG["title"] | {"color": "currentColor"},
 }
-EXPLORER = "<!-- explorer -->"  # where the page draws images, a paragraph of the Markdown
+EXPLORER = "<!-- explorer -->"  # the paragraph of the Markdown in whose place the page draws images
 
 
 def listed(words: list[str]) -> str:
-    """One, two and three."""
+    """The words as a list in a sentence: one, two and three."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
@@ -43,7 +43,7 @@ def _fixed(value: float | None, digits: int = 4) -> str:
 
 
 def _percent(value: float | None, digits: int = 0) -> str:
-    """Never 100 % of what is less: there are more digits then."""
+    """A share as a percentage. A share below 1 is never written as 100 %: it gets more digits instead."""
     if value is None:
         return "-"
     text = f"{value:.{digits}%}"
@@ -51,7 +51,7 @@ def _percent(value: float | None, digits: int = 0) -> str:
 
 
 def significant(value: float) -> str:
-    """Three digits; very large and very small numbers by a power of ten."""
+    """Three significant digits. Very large and very small numbers have a power of ten."""
     if value == 0 or 1e-4 <= abs(value) < 1e6:
         return f"{float(f'{value:.3g}'):,.10g}"
     if not isfinite(value):
@@ -65,13 +65,13 @@ def _times(count: int) -> str:
 
 
 def _verdicts(verdicts: list[str]) -> str:
-    """How many there are of each, of those there are."""
+    """How many there are of each verdict, in words."""
     counts = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
 
 
 def _interval(row: dict[str, Any], name: str) -> str:
-    """A number of a table's row, and in brackets its interval if there is one."""
+    """A number of a table's row, with its interval in brackets if there is one."""
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     return _fixed(row[name]) if low is None else f"{_fixed(row[name])} ({_fixed(low)} to {_fixed(high)})"
 
@@ -103,10 +103,10 @@ def _environment(autoescape: bool) -> Environment:
 
 
 def markdown(context: dict[str, Any], template: str = "report.md.j2") -> str:
-    """The report as Markdown, or its findings alone from findings.md.j2; a name that the template wants and `context`
-    lacks is an error."""
+    """The report as Markdown, or its findings alone from findings.md.j2. It is an error if `context` lacks a name that
+    the template reads."""
     text = _environment(autoescape=False).get_template(template).render(context).lstrip()
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r" +$", "", text, flags=re.MULTILINE))  # gaps of what was not chosen
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r" +$", "", text, flags=re.MULTILINE))  # no gaps where a template is silent
 
 
 def page(
@@ -116,13 +116,12 @@ def page(
     generator: dict[str, Any],
     grids: dict[str, bytes],
 ) -> str:
-    """Markdown with $LaTeX$ as one HTML page: formulas as MathML, pictures and charts inside, nothing fetched from
-    anywhere.
+    """Markdown with $LaTeX$ as one HTML page. Formulas become MathML. Pictures and charts are inside, so the page
+    fetches nothing.
 
-    A picture figures/NAME.svg is drawn in the browser, of the chart of that name. `picture(path)` gives the content of
-    any other, a PNG, by its path in the Markdown. `generator`, as explorer.encode makes it, is put inside too, and
-    drawn from at the mark in the Markdown; `grids` are PNGs by what they show,
-    in words, of which the page shows the one chosen.
+    In place of a picture figures/NAME.svg the browser draws the chart of that name. Any other picture is a PNG, and
+    `picture(path)` gives its content by its path in the Markdown. `generator`, as explorer.encode makes it, draws
+    images in place of EXPLORER. `grids` has PNGs by words for what they show; the page shows the one that is chosen.
     """
     parser = MarkdownIt("commonmark").enable("table")
     parser.use(
@@ -144,7 +143,7 @@ def page(
     def code(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
         return f'<pre tabindex="0"><code>{escape(tokens[index].content)}</code></pre>\n'
 
-    # what may have to be scrolled can be reached by keyboard
+    # what may have to be scrolled can be reached by the keyboard
     parser.add_render_rule("fence", code)
     parser.add_render_rule("table_open", lambda *_: '<div class="table" tabindex="0"><table>\n')
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
@@ -164,7 +163,7 @@ def page(
 
 
 def drawing_library() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, which gives a page the function vegaEmbed."""
+    """Vega, Vega-Lite and Vega-Embed as one script. It gives a page the function vegaEmbed."""
     return f"(() => {{{javascript_bundle('window.vegaEmbed = vegaEmbed;')}}})();"
 
 
@@ -177,7 +176,7 @@ def embedded(png: bytes) -> str:
 
 
 def _contents(tokens: Sequence[Token]) -> str:
-    """The headings of level 2, and under each those of level 3, as a list of links in Markdown."""
+    """The headings of level 2, each with its headings of level 3, as a list of links in Markdown."""
     headings = [(token, text) for token, text in pairwise(tokens) if token.tag in ("h2", "h3") and token.nesting == 1]
     return "".join(
         f"{'  ' * (token.tag == 'h3')}- [{text.content}](#{token.attrs['id']})\n" for token, text in headings

@@ -1,6 +1,9 @@
-"""Claims 1 to 4 of the published report, its numbers, and findings of ours on the sequence models, decided. Their words
-are in claims.yaml. A statement about a length or a model that was not trained is left out. What counts is a run: a
-statement is of most runs where it can be, as that is tested exactly. docs/statistics.md says why each threshold."""
+"""Decides the statements on the sequence models: claims 1 to 4 of the published report, its numbers, and findings of
+ours. Their words are in claims.yaml. docs/statistics.md gives the reason for each threshold.
+
+A statement about a length or a model that was not trained is left out. Where it can, a statement says what most runs
+do, as that has an exact test.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from dlreport.config import Params
+from dlreport.sequence.comparison import MEASURES, TEST, TRAINING, published_value
 from dlreport.sequence.curves import (
     distance_from_one,
     excess_spread,
@@ -21,7 +25,7 @@ from dlreport.sequence.curves import (
     late_gain,
     steps_to_reach,
 )
-from dlreport.sequence.thresholds import CHANCE, CONVERGED, GUESS_LOSS, RETAINED
+from dlreport.sequence.thresholds import CHANCE, CONVERGED, FADED, GUESS_LOSS, RETAINED
 from dlreport.statistics.claims import OURS, Claims, Statement, means_of_fifths
 from dlreport.statistics.intervals import exact
 from dlreport.statistics.verdicts import (
@@ -36,22 +40,22 @@ from dlreport.statistics.verdicts import (
 )
 
 FILE = Path(__file__).with_name("claims.yaml")
-EARLY = 0.1  # of the training: "within few steps", "quickly"
+EARLY = 0.1  # share of the training: "within few steps", "quickly"
 AROUND = (0.11, 0.13)  # "around 0.12": nearer to it than to the 0.10 of a guess, and as far above
-GUESS = (0.09, 0.11)  # a guess is right in 0.1; a difference of 0.01 would be of no use
+GUESS = (0.09, 0.11)  # a guess is right in 0.1 of cases; a difference of 0.01 would be of no use
 KNEE = (4_000, 6_000)  # "about step 5,000", give or take a fifth
-VANISHED = 0.01  # share of a gradient that is left, two orders of magnitude; its inverse is an explosion
-NEEDED = 0.5  # accuracy lost without a thing that is needed: most of what a model can do
-STILL = 0.02  # a loss that moves by less than this share has converged
-GATES = {"i": "input", "f": "forget", "o": "output"}  # of the LSTM, by the names of their columns
+ACCURACY_LOST = 0.5  # a model that loses this much without a thing needs it: it is most of what the model can do
+LOSS_AT_REST = 0.02  # a loss that moves by no more than this share has converged
+EXPLODED = 1 / FADED  # times its size at the last step: such a gradient has exploded
+GATES = {"i": "input", "f": "forget", "o": "output"}  # the LSTM's, by the names in their columns
 
 Key = tuple[str, int]  # model and length
-VANILLA, LSTM = "VanillaRNN", "LSTM"  # the models that the published report speaks of
+VANILLA, LSTM = "VanillaRNN", "LSTM"  # the models of the published report
 
 
 @dataclass(frozen=True)
 class SequenceEvidence:
-    """What the stages of Part 1 found. Tables have a row per replicate or are by replicate."""
+    """What the stages of Part 1 found. A table has a row per replicate, or a column that names the replicate."""
 
     params: Params
     published: dict[str, Any]
@@ -67,12 +71,12 @@ class SequenceEvidence:
 
     @property
     def longer_as_published(self) -> bool:
-        """Whether the longer training is the one of which the report speaks."""
+        """Whether our longer training has the published length and number of steps."""
         return self.params.longer.model_dump(include={"length", "steps"}) == self.published["sequence"]["longer"]
 
     @property
     def of_longer(self) -> dict[str, int]:
-        """What the texts on it name."""
+        """What the texts on the longer training name."""
         longer = self.params.longer
         return {"length": longer.length, "steps": longer.steps, "from_step": longer.average_from}
 
@@ -82,7 +86,7 @@ class SequenceEvidence:
 
     @property
     def lengths(self) -> list[int]:
-        """At which both published models were trained."""
+        """The lengths at which both published models were trained."""
         lengths = sorted({length for _, length in self.replicates})
         return [n for n in lengths if {(VANILLA, n), (LSTM, n)} <= self.replicates.keys()]
 
@@ -90,9 +94,18 @@ class SequenceEvidence:
     def claims(self) -> Claims:
         return Claims(
             FILE,
-            **{"converged": CONVERGED, "retained": RETAINED, "around": AROUND, "guess": GUESS, "knee": KNEE},
-            **{"still": STILL, "vanished": VANISHED, "exploded": 1 / VANISHED, "needed": NEEDED},
-            **{"guess_loss": GUESS_LOSS, "early": self.early, "average_from": self.average_from},
+            converged=CONVERGED,
+            retained=RETAINED,
+            around=AROUND,
+            guess=GUESS,
+            guess_loss=GUESS_LOSS,
+            knee=KNEE,
+            still=LOSS_AT_REST,
+            vanished=FADED,
+            exploded=EXPLODED,
+            needed=ACCURACY_LOST,
+            early=self.early,
+            average_from=self.average_from,
             majority="the exact interval of their share lies above a half",
         )
 
@@ -103,7 +116,7 @@ class SequenceEvidence:
         return steps_to_reach(self.curves[task], CONVERGED)
 
     def ends(self, length: int) -> dict[str, pd.DataFrame]:
-        """By model the gradients of one length after training."""
+        """The gradients of one length after training, by model."""
         rows = self.gradients[(self.gradients["length"] == length) & (self.gradients["when"] == "end")]
         return dict(iter(rows.groupby("model", sort=False)))
 
@@ -138,18 +151,19 @@ class SequenceEvidence:
         return self.smaller(spreads[0], spreads[1], names, what="medians of the standard deviation")
 
     def by_run(self, task: Key) -> list[pd.DataFrame]:
-        """The replicates' curves."""
+        """The curve of each replicate."""
         return [one for _, one in self.curves[task].groupby("replicate")]
 
     def tested(self, task: Key) -> list[tuple[float, float]]:
-        """Of each replicate the exact interval of its test accuracy, for the draw of the test's sequences."""
+        """The exact interval of each replicate's test accuracy, which allows for the draw of the test's sequences."""
         confidence, table = self.params.sequence.test.confidence, self.replicates[task]
         rows = zip(table["test_accuracy"], table["test_sequences"], strict=True)
         return [exact(round(accuracy * sequences), int(sequences), confidence) for accuracy, sequences in rows]
 
 
 def check(e: SequenceEvidence) -> Iterator[Statement]:
-    """All statements: the published numbers, then claim by claim; ours last, but for what a claim says already."""
+    """All statements: the published numbers, then the claims in their order, then ours. A statement of ours is left out
+    if a claim says the same."""
     published = [statement for part in (numbers, claim_1, claim_2, claim_3, claim_4) for statement in part(e)]
     said = {statement.says for statement in published}
     yield from published
@@ -157,16 +171,14 @@ def check(e: SequenceEvidence) -> Iterator[Statement]:
 
 
 def numbers(e: SequenceEvidence) -> Iterator[Statement]:
-    """The published test is of few sequences: it is compared with tests as small of models as good as ours."""
+    """The published test has few sequences. So it is compared with tests of as few sequences by models as good as
+    ours."""
     published, confidence = e.published["sequence"], e.params.sequence.test.confidence
-    sources = {
-        "mean": ("mean_accuracy_steps_40000_50000", "train_accuracy_mean", None),
-        "test": ("test_accuracy", "test_accuracy", published["test_sequences"]),
-    }
-    for name, (source, column, trials) in sources.items():
+    for name, measure, trials in (("mean", TRAINING, None), ("test", TEST, published["test_sequences"])):
         for model, length in e.replicates:
-            if (value := published[source].get(model, {}).get(length)) is not None:
-                outcome = one_of_ours(e.column((model, length), column), value, confidence, trials)
+            if (value := published_value(published, MEASURES[measure], model, length)) is not None:
+                ours = e.column((model, length), MEASURES[measure].ours)
+                outcome = one_of_ours(ours, value, confidence, trials)
                 yield e.claims.state(0, name, outcome, model=model, length=length, sequences=trials)
 
 
@@ -197,12 +209,12 @@ def claim_2(e: SequenceEvidence) -> Iterator[Statement]:
 
 
 def _longer_ends(e: SequenceEvidence) -> list[bool]:
-    """Whether each of the longer runs ends at 1."""
+    """Whether each longer run has converged to 1 after its last step."""
     return (e.longer["test_accuracy"] >= CONVERGED).tolist()
 
 
 def _rises(curve: pd.DataFrame, start: int) -> bool:
-    """Whether one replicate's accuracy does from fifth to fifth of the steps from `start` on."""
+    """Whether one replicate's accuracy rises from each fifth of the steps to the next, from step `start` on."""
     means = means_of_fifths(curve.loc[curve["step"] >= start, "accuracy_mean"])
     return bool((means.diff().dropna() > 0).all())
 
@@ -211,11 +223,11 @@ def claim_3(e: SequenceEvidence) -> Iterator[Statement]:
     for length in (15, 20):
         if (task := (VANILLA, length)) in e.replicates:
             losses = e.curves[task].groupby("replicate")["loss_mean"].agg(["first", "last"])
-            still = [abs(fall) <= STILL for fall in late_fall(e.curves[task], e.average_from)]
+            at_rest = [abs(fall) <= LOSS_AT_REST for fall in late_fall(e.curves[task], e.average_from)]
             guesses = [GUESS[0] <= accuracy <= GUESS[1] for accuracy in e.column(task, "test_accuracy")]
             for name, outcome in (
                 ("falls", e.most((losses["first"] > losses["last"]).tolist())),
-                ("converges", e.most(still)),
+                ("converges", e.most(at_rest)),
                 ("around", e.median_in(e.column(task, "train_accuracy_mean"), *AROUND)),
                 ("below", e.most([accuracy < RETAINED for accuracy in e.column(task, "test_accuracy")])),
                 ("forgotten", e.most(guesses)),
@@ -246,8 +258,8 @@ def claim_4(e: SequenceEvidence) -> Iterator[Statement]:
     what = "medians of the distance from 1, in powers of ten"
     keeps_more = e.smaller(off[LSTM], off[VANILLA], (LSTM, VANILLA), what=what)
     yield e.claims.state(4, "keeps_more", keeps_more, length=longest)
-    yield e.claims.state(4, "lstm_keeps", e.most([share >= VANISHED for share in kept[LSTM]]), length=longest)
-    yield e.claims.state(4, "vanishes", e.most([share < VANISHED for share in kept[VANILLA]]), length=longest)
+    yield e.claims.state(4, "lstm_keeps", e.most([share >= FADED for share in kept[LSTM]]), length=longest)
+    yield e.claims.state(4, "vanishes", e.most([share < FADED for share in kept[VANILLA]]), length=longest)
     yield e.claims.state(4, "gates", e.most(_needed(ends[LSTM], "held_accuracy")), length=longest)
     for length in e.lengths:
         steps = [e.reached((model, length)) for model in (LSTM, VANILLA)]
@@ -255,18 +267,19 @@ def claim_4(e: SequenceEvidence) -> Iterator[Statement]:
         faster = e.smaller(steps[0], steps[1], (LSTM, VANILLA), unit=STEPS, what=what)
         yield e.claims.state(4, "faster", faster, length=length)
     for length in e.lengths:
-        if length != 5:  # that is part of claim 1
+        if length != 5:  # claim 1 has that statement
             yield e.steadier(4, length)
 
 
 def _needed(gradients: pd.DataFrame, held: str) -> list[bool]:
-    """Whether each replicate loses NEEDED of its accuracy or more by holding what this column says."""
+    """Whether each replicate loses ACCURACY_LOST or more when gates are held. The column `held` has what is left of its
+    accuracy."""
     found = gradients.groupby("replicate")[["accuracy", held]].first()
-    return (found["accuracy"] - found[held] >= NEEDED).tolist()
+    return (found["accuracy"] - found[held] >= ACCURACY_LOST).tolist()
 
 
 def _longest_solved(e: SequenceEvidence, model: str) -> list[float]:
-    """Of each replicate that was trained at all lengths the greatest that it solves, 0 if none."""
+    """The greatest length that each replicate solves, 0 if none. Replicates count that were trained at all lengths."""
     runs = zip(*(e.column((model, length), "solved") for length in e.lengths), strict=False)
     return [max((n for n, solved in zip(e.lengths, run, strict=True) if solved), default=0) for run in runs]
 
@@ -285,7 +298,7 @@ def ours(e: SequenceEvidence) -> Iterator[Statement]:
         yield e.claims.state(OURS, "stays", e.most(e.longer["solved"].tolist()), **e.of_longer)
     longest = max(length for _, length in e.replicates)
     for model, table in e.ends(longest).items():
-        explodes = [ratio >= 1 / VANISHED for ratio in first_over_last(table)]
+        explodes = [ratio >= EXPLODED for ratio in first_over_last(table)]
         yield e.claims.state(OURS, "explodes", e.most(explodes), model=model, length=longest)
         if model == LSTM:
             for name, gate in GATES.items():

@@ -1,7 +1,10 @@
-"""The charts of Part 1, as drawing.py describes charts. Every function takes the rows of a table as drawing.rows makes
-them and returns a chart; `revisions` says that they are of several revisions.
+"""The charts of Part 1. drawing.py says what a chart is.
 
-Columns of the tables: model, length, replicate, and what a function names. `when` is start, halfway or end of training.
+Every function takes the rows of a table, as drawing.rows makes them, and returns a chart. `models` gives each model's
+colour, in the order in which the models are shown. `revisions` is true if the rows are of several revisions.
+
+The tables have the columns model, length, replicate, and those that a function names. The column `when` is start,
+halfway or end (of training).
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,13 +31,12 @@ from dlreport.drawing import (
 )
 from dlreport.drawing import replicates as of_replicates
 from dlreport.sequence.comparison import MEASURES
-from dlreport.sequence.models import MODELS, colours
-from dlreport.sequence.thresholds import CHANCE
+from dlreport.sequence.thresholds import CHANCE, GUESS_LOSS
 
-LEAST_LOSS = 1e-9  # below it fp32 tells a batch of 128 from one without any loss no more
+LEAST_LOSS = 1e-9  # below it, fp32 cannot tell the loss of a batch of 128 from zero
 LENGTH = "'length ' + datum.value"
-PUBLISHED = {"filter": "isValid(datum.published) && datum.published !== ''"}  # rows that have such a number
-BY_ACCURACY = {"scale": {"scheme": "viridis", "domain": [0, 1]}}  # of colours
+PUBLISHED = {"filter": "isValid(datum.published) && datum.published !== ''"}  # rows with a published number
+BY_ACCURACY = {"scale": {"scheme": "viridis", "domain": [0, 1]}}  # a scale of colours
 TIME = number("t", "time step t", **WHOLE)
 STEP = number("step", "training step", axis={"format": "~s", "tickCount": 5})
 THEORY = "theory, before training"
@@ -42,12 +44,12 @@ WHEN = {"start": GREY, "halfway": ORANGE, "end": PURPLE}
 GUESS = level(CHANCE, "a guess")
 
 
-def accuracy_by_length(data: Chart, colours: Mapping[str, str], *, revisions: bool = False) -> Chart:
-    """Each run's accuracy as a dot, the median run as a tick, and the published number as a cross; a panel each for
-    training and test. Columns: measure, accuracy, published."""
+def accuracy_by_length(data: Chart, models: Mapping[str, str], *, revisions: bool = False) -> Chart:
+    """Each run's accuracy is a dot, the median over the runs a tick, and the published number a cross. Training and
+    test have a panel each. Columns: measure, accuracy, published."""
     x = {"field": "length", "type": "ordinal", "title": "palindrome length", "sort": None, "axis": {"labelAngle": 0}}
     beside = {"field": "of" if revisions else "model", "type": "nominal", "sort": None}
-    apart: Chart = {"x": x, "xOffset": beside, "color": colour("model", colours)}
+    apart: Chart = {"x": x, "xOffset": beside, "color": colour("model", models)}
     shape = {"shape": REVISION} if revisions else {}
     y = number("accuracy", "accuracy", **UNIT)
     middle, published = ({**number(name, "accuracy"), "aggregate": "median"} for name in ("accuracy", "published"))
@@ -80,19 +82,19 @@ def accuracy_by_length(data: Chart, colours: Mapping[str, str], *, revisions: bo
     return panels(layers, data, "measure", 2, order=[*MEASURES], transform=transform, size={"height": 200})
 
 
-def accuracy_curves(data: Chart, colours: Mapping[str, str], *, revisions: bool = False) -> Chart:
+def accuracy_curves(data: Chart, models: Mapping[str, str], *, revisions: bool = False) -> Chart:
     """Training accuracy by step, a panel for each length. Columns: step, accuracy."""
     y = number("accuracy", "accuracy", **UNIT)
-    lines = of_replicates(STEP, y, colour("model", colours), revisions=revisions)
+    lines = of_replicates(STEP, y, colour("model", models), revisions=revisions)
     return panels([*lines, *GUESS], data, "length", 4, LENGTH)
 
 
-def loss_curves(data: Chart, colours: Mapping[str, str], guess_loss: float, *, revisions: bool = False) -> Chart:
-    """Training loss by step on a logarithmic axis, a panel for each length. Columns: step, loss; where there is a
-    column `published` it has the losses that the published training logs print, in rows of their own."""
+def loss_curves(data: Chart, models: Mapping[str, str], *, revisions: bool = False) -> Chart:
+    """Training loss by step on a logarithmic axis, a panel for each length. Columns: step, loss. There may be a column
+    `published` with the losses that the published training logs print; these have rows of their own."""
     scale = {"type": "log", "domainMin": LEAST_LOSS, "clamp": True}
     y = number("loss", "loss", scale=scale, axis=LOG["axis"])
-    lines = of_replicates(STEP, y, colour("model", colours), revisions=revisions)
+    lines = of_replicates(STEP, y, colour("model", models), revisions=revisions)
     ours = [{**line, "transform": [{"filter": "datum.loss !== '' && datum.loss !== null"}]} for line in lines]
     words = [{"field": "model", "type": "nominal"}, said(STEP), number("published", "published loss")]
     published = {
@@ -101,17 +103,17 @@ def loss_curves(data: Chart, colours: Mapping[str, str], guess_loss: float, *, r
         "encoding": {
             "x": STEP,
             "y": number("published", "loss", scale=scale),
-            "color": colour("model", colours),
+            "color": colour("model", models),
             "opacity": opacity(1),
             "tooltip": words,
         },
     }
-    return panels([*ours, published, *level(guess_loss, "a guess")], data, "length", 4, LENGTH)
+    return panels([*ours, published, *level(GUESS_LOSS, "a guess")], data, "length", 4, LENGTH)
 
 
 def _median_and_range(x: Chart, name: str, title: str) -> list[Chart]:
-    """Layers, by `when`: the median sequence as a line and the range of the sequences as a band; of several replicates
-    the medians of these."""
+    """Layers with a line for the median sequence, and a band for the range of the sequences, for each `when`. Both are
+    medians over the replicates."""
 
     def median(end: str) -> Chart:
         return number(f"{name}_{end}", title, aggregate="median", **LOG)
@@ -134,9 +136,11 @@ def _median_and_range(x: Chart, name: str, title: str) -> list[Chart]:
     return [{**layer, "transform": [{"filter": f"datum.when !== '{THEORY}'"}]} for layer in (ranges, line, pointed)]
 
 
-def growth(data: Chart, *, revisions: bool = False) -> Chart:
-    """At the greatest length, a sequence's gradient over its own at the last step, by the steps back from that one; a
-    panel for each model. Columns: when, back, growth_low, growth_median, growth_high, growth_rms (root mean square)."""
+def growth(data: Chart, models: Mapping[str, str], *, revisions: bool = False) -> Chart:
+    """A sequence's gradient as a multiple of that at the last step, by the number of steps back, at the greatest
+    length. Each model has a panel. Columns: when, back, growth_low, growth_median, growth_high, growth_rms (root mean
+    square).
+    """
     x = number("back", "time steps back from the last", **WHOLE)
     title = "gradient over the last step's"
     squares = {
@@ -162,35 +166,36 @@ def growth(data: Chart, *, revisions: bool = False) -> Chart:
             "encoding": {
                 "x": x,
                 "y": number("growth_median", title, aggregate="median", **LOG),
-                "color": colour("model", colours(MODELS)),
+                "color": colour("model", models),
                 "opacity": opacity(1),
                 "strokeDash": REVISION,
             },
         }
         layers = [line]
-    return panels(layers, data, "model", 2, order=[*MODELS], transform=kept, size={"height": 170})
+    return panels(layers, data, "model", 2, order=[*models], transform=kept, size={"height": 170})
 
 
 def _by_length(lengths: Sequence[int]) -> Chart:
-    """What stands beside a chart to choose one of the lengths, the last at first: parameter and filter."""
+    """A menu beside a chart that chooses one of the lengths, and the filter that follows it. The last length is chosen
+    at first."""
     choose = {"name": "at", "value": lengths[-1], "bind": {"input": "select", "options": [*lengths], "name": "length "}}
     return {"params": [choose], "transform": [{"filter": "datum.length == at"}]}
 
 
-def gradients(data: Chart, lengths: Sequence[int]) -> Chart:
-    """The norm of a sequence's d loss / d h_t, or d loss / d c_t where there is a c, by time step; a panel for each
-    model. Columns: when, t, gradient_low, gradient_median, gradient_high."""
+def gradients(data: Chart, models: Mapping[str, str], lengths: Sequence[int]) -> Chart:
+    """The norm of a sequence's gradient by time step, a panel for each model. The gradient is d loss / d c_t if the
+    model has a cell state, or else d loss / d h_t. Columns: when, t, gradient_low, gradient_median, gradient_high."""
     return panels(
         _median_and_range(TIME, "gradient", "norm of the gradient"),
         data,
         "model",
         2,
-        order=[*MODELS],
+        order=[*models],
         **_by_length(lengths),
     )
 
 
-def saturation(data: Chart, lengths: Sequence[int]) -> Chart:
+def saturation(data: Chart, models: Mapping[str, str], lengths: Sequence[int]) -> Chart:
     """Shares of saturated tanh units and gates by time step; a panel for each model. Columns: when, t, units, share."""
     dash = {"field": "units", "type": "nominal", "title": None, "sort": None}
     y = number("share", "saturated share", **UNIT)
@@ -199,22 +204,22 @@ def saturation(data: Chart, lengths: Sequence[int]) -> Chart:
         data,
         "model",
         2,
-        order=[*MODELS],
+        order=[*models],
         **_by_length(lengths),
     )
 
 
-def probe(data: Chart, colours: Mapping[str, str], *, revisions: bool = False) -> Chart:
-    """The share of first digits that a linear probe reads from h_t by time step, before and after training; a panel for
-    each length. Columns: when, t, probe_accuracy."""
+def probe(data: Chart, models: Mapping[str, str], *, revisions: bool = False) -> Chart:
+    """The share of first digits that a linear probe reads from h_t, by time step, before and after training. Each
+    length has a panel. Columns: when, t, probe_accuracy."""
     y = number("probe_accuracy", "first digits read", **UNIT)
     kept = [{"filter": "datum.when === 'end'" if revisions else "datum.when !== 'halfway'"}]
     dash = {"field": "when", "type": "nominal", "title": "training", "sort": ["end", "start"]}
-    lines = of_replicates(TIME, y, colour("model", colours), revisions=revisions, dash=dash)
+    lines = of_replicates(TIME, y, colour("model", models), revisions=revisions, dash=dash)
     return panels([*lines, *GUESS], data, "length", 4, LENGTH, transform=kept)
 
 
-def confusion(data: Chart, lengths: Sequence[int]) -> Chart:
+def confusion(data: Chart, models: Mapping[str, str], lengths: Sequence[int]) -> Chart:
     """The share of each answer by first digit, a panel for each model. Columns: digit, answer, share."""
     share = {"field": "share", "type": "quantitative", "title": "share of the answers"}
     return panels(
@@ -232,23 +237,25 @@ def confusion(data: Chart, lengths: Sequence[int]) -> Chart:
                 },
             }
         ],
-        *(data, "model", 2),
-        order=[*MODELS],
+        data,
+        "model",
+        2,
+        order=[*models],
         **_by_length(lengths),
         size={"height": 180},
     )
 
 
-def accuracy_by_digit(data: Chart, colours: Mapping[str, str]) -> Chart:
+def accuracy_by_digit(data: Chart, models: Mapping[str, str]) -> Chart:
     """Test accuracy by first digit, a panel for each length. Columns: digit, accuracy."""
     x = number("digit", "first digit", **WHOLE)
     y = number("accuracy", "accuracy", **UNIT)
-    return panels([*of_replicates(x, y, colour("model", colours), revisions=False), *GUESS], data, "length", 4, LENGTH)
+    return panels([*of_replicates(x, y, colour("model", models), revisions=False), *GUESS], data, "length", 4, LENGTH)
 
 
 def ablation(data: Chart, *, revisions: bool = False) -> Chart:
-    """Each run's test accuracy as a dot and the median as a tick, a row for each variant and a panel for each length.
-    Columns: variant, test_accuracy."""
+    """Each run's test accuracy is a dot, and the median over the runs a tick. Each variant has a row, each length a
+    panel. Columns: variant, test_accuracy."""
     y = {"field": "variant", "type": "nominal", "sort": None, "title": None}
     x = number("test_accuracy", "test accuracy", **UNIT)
     apart = {"yOffset": {"field": "rev", "type": "nominal"}, "color": REVISION} if revisions else {}
@@ -273,16 +280,16 @@ def ablation_curves(data: Chart, variants: Sequence[str]) -> Chart:
     return panels(lines, data, "variant", 5, order=variants, size={"height": 120})
 
 
-def with_variants(cells: pd.DataFrame) -> pd.DataFrame:
-    """The study's table with what tells its variants apart in words: `variant`."""
-    words = cells["initialisation"].str.replace("_", " ") + ", clipping " + cells["clip"]
-    return cells.assign(variant=cells["model"] + ", " + cells["hidden_dim"].astype(str) + " units, " + words)
+def with_variants(table: pd.DataFrame) -> pd.DataFrame:
+    """The study's table with a column `variant`, which says in words what tells its variants apart."""
+    words = table["initialisation"].str.replace("_", " ") + ", clipping " + table["clip"]
+    return table.assign(variant=table["model"] + ", " + table["hidden_dim"].astype(str) + " units, " + words)
 
 
 def study(data: Chart) -> Chart:
     """How many runs solve each length, a row for each variant. Columns: variant, length, solved, replicates,
     test_accuracy_mean."""
-    cell = {
+    place = {
         "x": {"field": "length", "type": "ordinal", "title": "palindrome length", "axis": {"labelAngle": 0}},
         "y": {"field": "variant", "type": "nominal", "title": None, "sort": None},
     }
@@ -291,8 +298,8 @@ def study(data: Chart) -> Chart:
     under = [{"field": name, "type": "nominal"} for name in ("variant", "length", "solved", "replicates")]
     light = {"condition": {"test": "datum.test_accuracy_mean > 0.6", "value": "black"}, "value": "white"}
     layers = [
-        {"mark": "rect", "encoding": {**cell, "color": shown, "tooltip": [*under, accuracy]}},
-        {"mark": "text", "encoding": {**cell, "text": {"field": "words"}, "color": light}},
+        {"mark": "rect", "encoding": {**place, "color": shown, "tooltip": [*under, accuracy]}},
+        {"mark": "text", "encoding": {**place, "text": {"field": "words"}, "color": light}},
     ]
     as_number = {"calculate": "toNumber(datum.length)", "as": "length"}
     words = {"calculate": "datum.solved + ' of ' + datum.replicates", "as": "words"}

@@ -1,6 +1,7 @@
-"""A claim as statements that numbers can decide: each with its test, the verdict of it, and the sentence that says so.
+"""A claim as statements that numbers can decide. Each statement has a test, a verdict, and a sentence that says the
+verdict.
 
-Tables and prose take verdict and sentence from here.
+The report's tables and its prose take verdict and sentence from here.
 """
 
 import re
@@ -17,7 +18,7 @@ from dlreport.io import read_yaml
 from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Outcome, small
 
 VERDICTS = (SUPPORTED, NOT_SUPPORTED, UNDECIDED)
-OURS = "ours"  # in place of a claim's number: a finding of ours
+OURS = "ours"  # stands in place of a claim's number where the finding is ours
 CHOICE = re.compile(r"\[(.*?)\|(.*?)(?:\|(.*?))?\]")
 
 
@@ -29,10 +30,10 @@ class Statement:
     statement: str
     test: str  # the statistic and its threshold
     why: str  # this threshold
-    says: str  # in prose, with [words if it holds|words if it does not]
-    section: str  # of the report, where it is said
+    says: str  # in prose, with [words if it holds|words if it does not], and perhaps |words if undecided
+    section: str  # of the report, which says it
     outcome: Outcome
-    headline: str = ""  # in prose too, for the first lines of the report, where it has a place there
+    headline: str = ""  # like `says`, for the first lines of the report; empty if it is not said there
 
     def sentence(self, verdict: str) -> str:
         """What is said with this verdict."""
@@ -40,8 +41,8 @@ class Statement:
 
 
 def _clause(text: str, verdict: str) -> str:
-    """The words of this verdict; of an empty text none. Undecided takes the third words, or where there are none the
-    first."""
+    """The text with the words of this verdict; an empty text stays empty. Undecided takes the third words, or the first
+    if there are no third ones."""
 
     def chosen(words: re.Match[str]) -> str:
         return words[2] if verdict == NOT_SUPPORTED else (words[3] or words[1]) if verdict == UNDECIDED else words[1]
@@ -53,18 +54,23 @@ def _clause(text: str, verdict: str) -> str:
 
 
 class Claims:
-    """A file of claims: what is published, and what is said of it by numbers."""
+    """A file of claims: what is published, and the words of the statements that test it."""
 
     def __init__(self, path: Path, **values: Any):
         """`values` are what the texts of all statements may name."""
         self.path, self.entries, self.values = path, read_yaml(path), values
 
     def each(self, key: str) -> dict[int, Any]:
-        """By claim what stands under this key, such as `published`."""
+        """What stands under this key, such as `published`, by claim."""
         return {claim: entry[key] for claim, entry in self.entries.items() if key in entry}
 
+    def sections(self) -> set[str]:
+        """The sections that its statements name."""
+        found = (entry["statements"].values() for entry in self.entries.values() if "statements" in entry)
+        return {texts["section"] for statements in found for texts in statements if "section" in texts}
+
     def state(self, claim: int | str, name: str, outcome: Outcome, **values: Any) -> Statement:
-        """One of the file's statements, decided; `values` are what its texts name beside those of all."""
+        """One of the file's statements with its outcome. Its texts may name these `values` and all statements' own."""
         texts = {"section": "length {length}", **self.entries[claim]["statements"][name]}
         try:
             said = {key: text.format(**self.values, **values) for key, text in texts.items()}
@@ -74,8 +80,11 @@ class Claims:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values of several tests, each as large as one of all may be: the least times their number, the next times
-    one less, and so on, none below the one before (Holm, 1979, Scandinavian Journal of Statistics 6)."""
+    """The p-values of several tests, raised by Holm's correction (1979, Scandinavian Journal of Statistics 6).
+
+    The smallest of n p-values is multiplied by n, the next by n - 1, and so on. None becomes smaller than the one
+    before, and none larger than 1.
+    """
     corrected, largest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
         largest = max(largest, min(1.0, p_values[index] * (len(p_values) - rank)))
@@ -84,8 +93,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def table(statements: Iterable[Statement]) -> pd.DataFrame:
-    """A row per statement; those of ours, whose claim is empty, last. `p_corrected` and `corrected`, the verdict by it,
-    are by Holm's correction within the claim. The headline is by the corrected verdict."""
+    """A row per statement. Our own findings come last; their claim is empty.
+
+    Holm's correction within a claim gives `p_corrected`, and the verdict by that p-value is `corrected`. The corrected
+    verdict decides the headline.
+    """
     statements = [*statements]
     rows = [
         {
@@ -100,7 +112,7 @@ def table(statements: Iterable[Statement]) -> pd.DataFrame:
     found = pd.DataFrame(rows).astype({"claim": "Int64", "level": float, "p": float})
     families = found["p"].dropna().groupby(found["claim"], dropna=False)
     found.insert(found.columns.get_loc("p") + 1, "p_corrected", families.transform(lambda p: holm(p.tolist())))
-    # a verdict is lost if a small p had decided it, which is small no more
+    # a verdict is lost if its p-value was small enough, and the corrected one is not
     lost = small(found["p"], found["level"]) & ~small(found["p_corrected"], found["level"])
     corrected = found["verdict"].mask(lost, UNDECIDED)
     found.insert(found.columns.get_loc("verdict") + 1, "corrected", corrected)
@@ -109,8 +121,8 @@ def table(statements: Iterable[Statement]) -> pd.DataFrame:
 
 
 def counts(statements: pd.DataFrame) -> dict[str, int | dict[str, int]]:
-    """How many of the published statements have each verdict: of all, and by claim; how many verdicts Holm's correction
-    leaves undecided; and the verdicts of ours."""
+    """How many published statements have each verdict, in all and in each claim; how many verdicts Holm's correction
+    makes undecided; and how many of our own statements have each verdict."""
 
     def by_verdict(rows: pd.DataFrame) -> dict[str, int]:
         return {verdict.replace(" ", "_"): int((rows["verdict"] == verdict).sum()) for verdict in VERDICTS}
@@ -127,12 +139,13 @@ def counts(statements: pd.DataFrame) -> dict[str, int | dict[str, int]]:
 
 
 def metrics(statements: pd.DataFrame) -> dict[str, int]:
-    """`counts` in few numbers, for `dvc metrics diff`: all by verdict, and of each claim how many are supported."""
+    """`counts` in few numbers, for `dvc metrics diff`: how many statements have each verdict, and how many are
+    supported of each claim."""
     found = counts(statements)
     whole = {name: value for name, value in found.items() if not isinstance(value, dict)}
     return whole | {f"{name}_supported": each[SUPPORTED] for name, each in found.items() if isinstance(each, dict)}
 
 
 def means_of_fifths(values: pd.Series | pd.DataFrame) -> pd.Series | pd.DataFrame:
-    """Means of five equal parts of the rows, in their order; of fewer than five rows there are fewer parts."""
+    """Means of five equal parts of the rows, in their order. Fewer than five rows make fewer parts."""
     return values.groupby(np.arange(len(values)) * 5 // len(values)).mean()

@@ -1,35 +1,37 @@
-"""Tests whose outcome is a verdict: supported, not supported or undecided. docs/statistics.md says why these.
+"""Tests whose outcome is a verdict: supported, not supported or undecided. docs/statistics.md gives the reasons.
 
-majority        Something holds for a run or not. Supported if the exact interval of its share of all runs lies above a
-                half, not supported if below. Fewer than six runs decide nothing.
-at_least_one    Something can happen. One run in which it does is proof; not supported as by `majority` if none does.
-median_in_range The runs' median lies in a range. Supported if its exact interval does, not supported if that lies
-                outside. Fewer than six runs decide nothing.
-mean_in_range   The same of the mean, by Student's t: for three to five runs whose numbers are near to normal.
-mann_whitney    One set of runs has smaller values than another: Mann and Whitney's test by trying every way to divide
-                the values, or 20,000 random ways where they tie and there are more.
-trend           Values grow from group to group: Kendall's pairs, with 10,000 random orders of the values.
-one_of_ours     A published value could be one more run of ours, by its rank among them.
+majority        Something holds in most runs. Supported if the exact interval of its share of all runs lies above a
+                half, not supported if the interval lies below. At 95 %, fewer than six runs decide nothing.
+at_least_one    Something can happen. One run in which it happens is proof. If it happens in none, `majority` decides.
+median_in_range The runs' median lies in a range. Supported if its exact interval lies inside, not supported if the
+                interval lies outside. At 95 %, fewer than six runs decide nothing.
+mean_in_range   The same for the mean, by Student's t. It is for three to five runs whose numbers are near to normal.
+mann_whitney    One set of runs has smaller values than another. Mann and Whitney's test tries every way to divide the
+                values into two such sets. Where values tie and there are more than 20,000 ways, it tries as many
+                random ones.
+trend           Values grow from group to group. Kendall's tau is compared with that of 10,000 random orders.
+one_of_ours     A published value could be one more run of ours, by its rank among our runs.
 
-All p-values are two-sided: a verdict at 95 % errs in one case of twenty, whichever way. Each outcome says what so many
-runs could have seen: for a comparison, what would be found in four cases of five.
+All p-values are two-sided: at 95 % a verdict errs in at most one case of twenty, in either direction. Each outcome also
+says what effect so many runs can show. For a comparison it is the effect that would be found in four cases of five.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from math import ceil, inf, isfinite, isnan
 from statistics import mean, median, median_high
 from typing import Any
 
 import numpy as np
 
-from dlreport.statistics.intervals import exact, of_median, student, student_of_share
+from dlreport.statistics.intervals import exact, of_median, student
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
-SEEN = 0.8  # how often a test is to find what it is said to see
-STEPS = " steps"  # a unit: of a number that is infinite where something never happens
-NOTHING = "decides nothing with so few runs"  # or with runs that are all alike
+SEEN = 0.8  # how often a test finds the effect that its outcome says it can show
+STEPS = " steps"  # the unit of a number that is infinite where something never happens
+NOTHING = "decides nothing with so few runs"  # also said if all runs are alike
 
 # scipy is imported where it is used, as its import takes a second.
 
@@ -38,9 +40,9 @@ NOTHING = "decides nothing with so few runs"  # or with runs that are all alike
 class Outcome:
     verdict: str
     evidence: str
-    level: float | None = None  # of the test's confidence; None where one run decides
-    p: float | None = None  # two-sided; where there is one, at most 1 - level decides
-    power: str = NOTHING  # what so many runs could have seen
+    level: float | None = None  # the confidence of the test; None where one run decides
+    p: float | None = None  # two-sided; it decides if it is at most 1 - level; None if the test has none
+    power: str = NOTHING  # what effect so many runs can show
 
 
 def _number(value: float) -> str:
@@ -50,24 +52,26 @@ def _number(value: float) -> str:
 
 
 def _middle(values: Sequence[float], unit: str) -> str:
-    """The median; of steps, which can be infinite, that of a run, as in the report's tables."""
+    """The median in words. Steps can be infinite, so of two middle runs the later one counts, as in the report's
+    tables."""
     value = median_high(values) if unit == STEPS else median(values)
     return "never" if value == inf and unit == STEPS else f"{_number(value)}{unit}"
 
 
 def _beyond(what: str, centre: float, low: float, high: float) -> str:
-    """What an interval from low to high around this centre shows: what is its longer half beyond the threshold."""
+    """What an interval can show: a value decides if it lies beyond the threshold by the interval's longer half."""
     return f"shows a {what} {_number(float(f'{max(centre - low, high - centre):.2g}'))} beyond the threshold"
 
 
 def small(p: Any, confidence: Any) -> Any:
-    """Whether a p-value, or each of an array, decides at this confidence. NaN does not."""
+    """Whether a p-value, or each of an array, decides at this confidence. NaN decides nothing."""
     return p <= 1 - confidence + 1e-12  # 1 - 0.95 is not quite 0.05
 
 
 @cache
 def _sign_p(successes: int, trials: int) -> float:
-    """Two-sided p-value of a share that is a half: at most 0.05 just where the exact 95 % interval is beside a half."""
+    """Two-sided p-value against a share of a half. It is at most 0.05 just where the exact 95 % interval leaves out a
+    half."""
     from scipy.stats import binomtest
 
     return float(binomtest(successes, trials).pvalue)
@@ -75,19 +79,19 @@ def _sign_p(successes: int, trials: int) -> float:
 
 @cache
 def _fewest(trials: int, confidence: float) -> int | None:
-    """The least number of so many runs that is a majority, None if even all are too few."""
+    """The smallest number of runs, out of `trials`, that proves a majority. None if even all of them do not."""
     enough = (k for k in range(trials // 2 + 1, trials + 1) if small(_sign_p(k, trials), confidence))
     return next(enough, None)
 
 
 def majority(holds: Sequence[bool], confidence: float) -> Outcome:
-    count, trials = sum(map(bool, holds)), len(holds)
-    p = _sign_p(count, trials)
+    holding, trials = sum(map(bool, holds)), len(holds)
+    p = _sign_p(holding, trials)
     verdict = UNDECIDED
     if small(p, confidence):
-        verdict = SUPPORTED if count > trials / 2 else NOT_SUPPORTED
-    low, high = exact(count, trials, confidence)
-    evidence = f"{count} of {trials} runs, share {low:.2f} to {high:.2f}"
+        verdict = SUPPORTED if holding > trials / 2 else NOT_SUPPORTED
+    low, high = exact(holding, trials, confidence)
+    evidence = f"{holding} of {trials} runs, share {low:.2f} to {high:.2f}"
     return Outcome(verdict, evidence, confidence, p, _power_of_shares(trials, confidence))
 
 
@@ -96,12 +100,12 @@ def _power_of_shares(trials: int, confidence: float) -> str:
 
     if (fewest := _fewest(trials, confidence)) is None:
         return NOTHING
-    share = beta.ppf(SEEN, fewest, trials - fewest + 1)  # at which so many or more are found in SEEN of cases
+    share = beta.ppf(SEEN, fewest, trials - fewest + 1)  # at this share, `fewest` or more hold in SEEN of cases
     return f"decides from {fewest} of {trials} runs on, shows a share above {share:.2f}"
 
 
 def at_least_one(holds: Sequence[bool], confidence: float) -> Outcome:
-    """A verdict that one run proves has no p-value."""
+    """One run proves it. Such a verdict has no p-value."""
     found = majority(holds, confidence)
     if any(holds):
         return Outcome(SUPPORTED, found.evidence, confidence, power="one run is proof")
@@ -109,10 +113,10 @@ def at_least_one(holds: Sequence[bool], confidence: float) -> Outcome:
 
 
 def median_in_range(values: Sequence[float], at_least: float, at_most: float, confidence: float) -> Outcome:
-    """The median is above an edge if that many values are that they are a majority."""
+    """The median lies above an edge if a majority of the values do, and below it likewise."""
 
     def p_value(inside: Sequence[bool]) -> float:
-        """Of more runs than chance gives; 1 if it is not even the half."""
+        """That of a majority; 1 if not even half of the runs are inside."""
         return _sign_p(sum(inside), len(inside)) if sum(inside) > len(inside) / 2 else 1.0
 
     within = max(p_value([value >= at_least for value in values]), p_value([value <= at_most for value in values]))
@@ -127,11 +131,8 @@ def median_in_range(values: Sequence[float], at_least: float, at_most: float, co
     return Outcome(verdict, evidence, confidence, min(within, beside), power)
 
 
-def mean_in_range(
-    values: Sequence[float], at_least: float, at_most: float, confidence: float, shares: bool = False
-) -> Outcome:
-    """`shares`: of values between 0 and 1, on the log-odds."""
-    low, high = (student_of_share if shares else student)(values, confidence)
+def mean_in_range(values: Sequence[float], at_least: float, at_most: float, confidence: float) -> Outcome:
+    low, high = student(values, confidence)
     verdict = NOT_SUPPORTED if high < at_least or low > at_most else UNDECIDED
     if at_least <= low and high <= at_most:
         verdict = SUPPORTED
@@ -141,20 +142,18 @@ def mean_in_range(
         interval = f"{_number(low)} to {_number(high)}"
         power = _beyond("mean", mean(values), low, high)
     evidence = f"{_number(mean(values))} ({interval})"
-    return Outcome(verdict, evidence, confidence, _student_p(values, at_least, at_most, shares), power)
+    return Outcome(verdict, evidence, confidence, _student_p(values, at_least, at_most), power)
 
 
-def _student_p(values: Sequence[float], at_least: float, at_most: float, shares: bool) -> float | None:
-    """Of the range's edge that is harder to tell from the mean: at most 0.05 just where the 95 % interval is all on one
-    side of that edge."""
-    from scipy.special import logit
+def _student_p(values: Sequence[float], at_least: float, at_most: float) -> float | None:
+    """The larger of the p-values against the range's two edges. It is at most 0.05 just where the 95 % interval holds
+    neither edge."""
     from scipy.stats import ttest_1samp
 
-    edges = [edge for edge in (at_least, at_most) if isfinite(edge) and (not shares or 0 < edge < 1)]
+    edges = [edge for edge in (at_least, at_most) if isfinite(edge)]
     if len(set(values)) < 2 or not edges:
         return None
-    turned = logit if shares else np.asarray
-    return max(float(ttest_1samp(turned(values), turned(edge)).pvalue) for edge in edges)
+    return max(float(ttest_1samp(values, edge).pvalue) for edge in edges)
 
 
 def mann_whitney(
@@ -165,8 +164,10 @@ def mann_whitney(
     unit: str = "",
     what: str = "medians",
 ) -> Outcome:
-    """A value of infinity, as of a step that was never reached, is the largest. `names` are those of the two sets,
-    `unit` is that of their values, and `what` says what is compared, for the evidence."""
+    """Whether the first set has smaller values. Infinity, as of a step that was never reached, is the largest value.
+
+    The evidence names the two sets by `names`, their values' unit by `unit`, and what is compared by `what`.
+    """
     from scipy.stats import PermutationMethod, mannwhitneyu
 
     each = zip(names, (smaller, larger), strict=True)
@@ -174,7 +175,7 @@ def mann_whitney(
     if min(len(smaller), len(larger)) < 2:
         return Outcome(UNDECIDED, f"{medians}; one run", confidence, power=NOTHING)
     together = [*smaller, *larger]
-    # with ties scipy's own choice is the test for many values
+    # where values tie, scipy by itself would choose the approximation for many values
     ties = len(set(together)) < len(together)
     method = PermutationMethod(n_resamples=20_000, rng=0) if ties else "exact"
     statistic, p = mannwhitneyu(smaller, larger, method=method)
@@ -188,8 +189,8 @@ def mann_whitney(
 
 @cache
 def _difference_seen(few: int, many: int, confidence: float) -> float | None:
-    """Of two sets of normal values, in standard deviations, what the test finds in SEEN of 2,000 random cases; None if
-    it can find nothing."""
+    """The smallest difference of two sets of normal values that the test finds in SEEN of 2,000 random cases, in
+    standard deviations. None if it can find nothing."""
     from scipy.stats import mannwhitneyu
 
     def p_values(difference: float, cases: int) -> np.ndarray:
@@ -204,7 +205,8 @@ def _difference_seen(few: int, many: int, confidence: float) -> float | None:
 
 
 def trend(groups: Sequence[Sequence[float]], confidence: float, by: str = "group", unit: str = "") -> Outcome:
-    """A value of infinity is the largest. `by` says what the groups are, and `unit` is that of the values."""
+    """Whether values grow from group to group. Infinity is the largest value. The evidence names the groups by `by` and
+    the values' unit by `unit`."""
     from scipy.stats import kendalltau, permutation_test, rankdata
 
     order = np.array([index for index, group in enumerate(groups) for _ in group])
@@ -214,7 +216,8 @@ def trend(groups: Sequence[Sequence[float]], confidence: float, by: str = "group
     later = np.sign(order - order[:, None])
 
     def pairs(ranks: np.ndarray, axis: int) -> np.ndarray:
-        """Pairs in order less pairs out of it, for each row of ranks; tau is this over a constant."""
+        """The number of pairs in order minus that of pairs out of order, for each row of ranks. Tau is a constant times
+        this number."""
         return (later * np.sign(ranks[..., None, :] - ranks[..., :, None])).sum((-2, -1))
 
     options = {"permutation_type": "pairings", "vectorized": True, "n_resamples": 10_000, "batch": 1_000}
@@ -230,20 +233,26 @@ def trend(groups: Sequence[Sequence[float]], confidence: float, by: str = "group
     return Outcome(verdict, evidence, confidence, p, power)
 
 
+def deciding_runs(confidence: float) -> int:
+    """The smallest number of runs with which `majority` can decide. The interval of a median needs as many."""
+    return next(runs for runs in count(1) if _fewest(runs, confidence) is not None)
+
+
 def refuting_runs(confidence: float) -> int:
-    """The least number of runs by which `one_of_ours` can be not supported."""
+    """The smallest number of runs with which `one_of_ours` can be not supported."""
     return ceil(2 / (1 - confidence) - 1 - 1e-9)
 
 
 def one_of_ours(values: Sequence[float], published: float, confidence: float, trials: int | None = None) -> Outcome:
     """Whether a published value could be one more of ours, by its rank.
 
-    The published run and our n are alike if each of the n + 1 ranks is equally probable, so p = 2 rank / (n + 1), the
-    rank counted from the nearer end. Supported if at least one run of ours is as far out on either side, not supported
-    if p is small, which takes 39 runs at 95 %; else undecided. Fewer than six runs decide nothing.
+    If the published run is like our n runs, each of the n + 1 ranks is equally probable. So p = 2 rank / (n + 1), where
+    the rank is counted from the nearer end. The statement is supported if on either side at least one run of ours is as
+    far out. It is not supported if p is small, which takes 39 runs at 95 %. Otherwise it is undecided. Fewer than six
+    runs decide nothing at 95 %.
 
-    `trials`: the published value is of that many sequences, and has their error. Then not our runs are counted but
-    their chances, summed: for each the chance that Binomial(trials, its accuracy) is as far out as the published count.
+    `trials` is the number of sequences in the published test, which has an error of its own. With it, each run of ours
+    counts not as one but as a chance: that Binomial(trials, its accuracy) is as far out as the published count.
     """
     from scipy.stats import binom
 
@@ -251,8 +260,8 @@ def one_of_ours(values: Sequence[float], published: float, confidence: float, tr
     if trials is None:
         sides = [(ours <= published).sum(), (ours >= published).sum()]
     else:
-        count = round(published * trials)
-        sides = [binom.cdf(count, trials, ours).sum(), binom.sf(count - 1, trials, ours).sum()]
+        right = round(published * trials)
+        sides = [binom.cdf(right, trials, ours).sum(), binom.sf(right - 1, trials, ours).sum()]
     nearer = float(min(sides))
     p = min(1.0, 2 * (1 + nearer) / (runs + 1))
     verdict = UNDECIDED

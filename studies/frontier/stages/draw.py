@@ -1,4 +1,5 @@
-"""From the table of all runs: its cells, the longest length that each model remembers, and the figure."""
+"""Write what the table of all runs comes to: a summary by variant and length, the longest length that each model
+remembers, and the figure."""
 
 import pandas as pd
 
@@ -11,10 +12,10 @@ from dlreport.sequence import figures
 VARIANT = ["model", "hidden_dim", "initialisation", "clip"]
 
 
-def cells(runs: pd.DataFrame, solved_at: float) -> pd.DataFrame:
-    """A row for each variant and length: how many replicates solved it, and their test accuracy.
+def summary(runs: pd.DataFrame, solved_at: float) -> pd.DataFrame:
+    """A row for each variant and length: how many replicates solve it, and their test accuracy.
 
-    A replicate that diverged gives no answer, so none that is right.
+    A replicate that diverged gives no answer, so its accuracy is 0.
     """
     runs = runs.assign(solved=runs["test_accuracy"] >= solved_at, trained=1).fillna({"test_accuracy": 0})
     columns = {"replicates": ("trained", "sum"), "solved": ("solved", "sum"), "ever_solved": ("solved_step", "count")}
@@ -24,7 +25,8 @@ def cells(runs: pd.DataFrame, solved_at: float) -> pd.DataFrame:
 
 
 def longest(table: pd.DataFrame) -> pd.DataFrame:
-    """A row for each variant: the longest length up to which most replicates solve every length; 0 if not the first."""
+    """A row for each variant: the longest length up to which most replicates solve every length. It is 0 if most do not
+    solve the first."""
     table = table.sort_values("length", kind="stable")
     table["remembered"] = table["solved"] * 2 > table["replicates"]
     up_to_here = table.groupby(VARIANT)["remembered"].cummin()
@@ -33,7 +35,8 @@ def longest(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def metrics(remembered: pd.DataFrame) -> dict[str, int]:
-    """By model, the longest length as reported (whose clipping had no effect), and with the best of the grid."""
+    """The longest length that each model remembers, as reported and with the best settings of the grid. As reported
+    means without clipping, as the published clipping had no effect."""
     found = {}
     for model, of_model in remembered.groupby("model", sort=False):
         reported = of_model[(of_model["initialisation"] == "as_reported") & (of_model["clip"] == "off")]
@@ -45,7 +48,7 @@ def metrics(remembered: pd.DataFrame) -> dict[str, int]:
 
 def main() -> None:
     study = grid.load_study()
-    table = cells(read_csv(grid.HERE / "runs.csv"), study.solved_at)
+    table = summary(read_csv(grid.HERE / "runs.csv"), study.solved_at)
     remembered = longest(table)
     write_csv(grid.HERE / "cells.csv", table)
     write_csv(grid.HERE / "longest.csv", remembered)

@@ -1,7 +1,8 @@
-"""The frontier study's grid: which runs there are, what each trains with, and the training and test of one."""
+"""The frontier study's grid: which runs there are, the settings of each, and the training and test of one run."""
 
 import hashlib
 import json
+import re
 import time
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -23,7 +24,10 @@ from dlreport.sequence.windows import mean_accuracy
 
 HERE, SOURCES = Path("studies/frontier"), Path("sources/frontier/train")
 AXES = {"models", "lengths", "hidden_dims", "initialisations", "clip_modes", "replicates"}
-WINDOW = 100  # steps over which accuracy is averaged to say when a run got there
+WINDOW = 100  # accuracy is averaged over so many steps to say when a run first solves its length
+DIVERGED = re.compile(
+    r"the loss is \S+ at step \d+"
+)  # as the training words the error that ends a run with such a loss
 T = TypeVar("T")
 Axis = Annotated[list[T], Field(min_length=1), AfterValidator(config.unique)]
 
@@ -47,7 +51,7 @@ class Study(config.Section):
 
 @dataclass(frozen=True)
 class Run:
-    """One training: a replicate of a cell of the grid's table."""
+    """One training: a choice on each axis of the grid, and a replicate."""
 
     model: str
     hidden_dim: int
@@ -61,7 +65,8 @@ class Run:
 
     @property
     def cost(self) -> int:
-        """In proportion to the time of a training step, near enough to plan with; measured at sizes 32 to 128."""
+        """A number in proportion to the time of a training step. It is near enough to plan with, as we measured at
+        sizes 32 to 128."""
         return model_class(self.model).blocks() * (self.length - 1) * self.hidden_dim * (self.hidden_dim + 32)
 
 
@@ -72,22 +77,22 @@ def load_study() -> Study:
 
 
 def runs(study: Study) -> list[Run]:
-    """All runs, in the order of the table."""
+    """All runs, in the order of the table's rows."""
     axes = study.models, study.hidden_dims, study.initialisations, study.clip_modes, study.lengths
     return [Run(*values) for values in product(*axes, range(study.replicates))]
 
 
 def fingerprint(study: Study, model: str) -> str:
-    """Of all that decides the numbers of a model's runs but the run itself: settings, PyTorch, and the sources.
+    """A hash of all that decides the numbers of a model's runs, but for the run itself: settings, PyTorch, sources.
 
-    The axes of the grid are left out, so that a longer axis changes no run that was there.
+    The axes of the grid are left out. So a longer axis does not change the runs that are there already.
     """
     decides = [study.model_dump(exclude=AXES), torch.__version__, (SOURCES / f"{model}.txt").read_text()]
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
 
 
 def settings(run: Run, study: Study) -> config.SequenceSettings:
-    """The run's settings as the library's training takes them."""
+    """The run's settings in the form that the library's training takes."""
     own = {"models": [run.model], "lengths": [run.length], "replicates": {run.model: 1}, "hidden_dim": run.hidden_dim}
     own |= {"initialisation": run.initialisation, "clip": {"mode": run.clip, "max_norm": study.max_norm}}
     shared = study.model_dump(include={"steps", "batch_size", "optimizer", "learning_rate"})
@@ -97,17 +102,20 @@ def settings(run: Run, study: Study) -> config.SequenceSettings:
 
 
 def train_run(study: Study, run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
-    """Train the run in this process on one thread and test it: its row of the table, and how it came about.
+    """Train and test the run in this process, on one thread. Returns its row of the table, and how it came about.
 
-    Streams are named by model, length and replicate, so that runs which differ in the rest see the same data. The
-    test is after the last step, as in the report, whatever the accuracy was before; all replicates have the same one.
+    Random streams are named by model, length and replicate, so runs that differ in something else see the same data. As
+    in the report, the test comes after the last step, whatever the accuracy was before. All replicates have the same
+    test.
     """
-    start = time.process_time()  # of the processor: on a busy machine the clock would tell of the others, too
+    start = time.process_time()  # the processor's time: on a busy machine the clock would count other programs, too
     task, its = Task(run.model, run.length), settings(run, study)
     row = {**asdict(run), "train_accuracy": None, "test_accuracy": None, "solved_step": None, "diverged": False}
     try:
         (trained,) = train(task, its, study.seed, torch.device("cpu"), "fp32", [run.replicate], checkpoints)
-    except UserError:  # the one that training raises: a loss that is no number
+    except UserError as error:
+        if not DIVERGED.search(str(error)):
+            raise
         row["diverged"] = True
     else:
         weights = {name: torch.from_numpy(value) for name, value in trained.weights.items()}
@@ -118,7 +126,8 @@ def train_run(study: Study, run: Run, checkpoints: Checkpoints) -> dict[str, Any
 
 
 def solved_step(accuracy: np.ndarray, solved_at: float) -> int | None:
-    """Steps after which accuracy [steps], averaged over windows, is first `solved_at` or more; None if it never is."""
+    """The number of steps after which accuracy [steps], averaged over windows, is first `solved_at` or more. None if it
+    never is."""
     windows = accuracy[: len(accuracy) // WINDOW * WINDOW].reshape(-1, WINDOW).mean(1, dtype=np.float64)
     solved = np.flatnonzero(windows >= solved_at)
     return int(solved[0] + 1) * WINDOW if len(solved) else None

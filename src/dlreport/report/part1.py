@@ -1,0 +1,252 @@
+"""What the templates read of Part 1, made from what the stages computed."""
+
+from collections import defaultdict
+from math import inf
+from typing import Any
+
+import pandas as pd
+
+from dlreport.config import Params
+from dlreport.report.render import listed, significant
+from dlreport.report.shared import Row, records, source_code
+from dlreport.sequence.claims import EXPLODED
+from dlreport.sequence.curves import course
+from dlreport.sequence.mean_field import INPUT, mean_field
+from dlreport.sequence.memory import PROBE_SEQUENCES, PROBED
+from dlreport.sequence.models import model_class
+from dlreport.sequence.thresholds import CHANCE, CONVERGED, FADED, GUESS_LOSS, SATURATED
+from dlreport.sequence.tracing import RANGE, TOP
+
+Task = tuple[str, int]  # model and length
+SETTINGS = {"hidden_dim": "hidden units:", "learning_rate": "learning rate"}  # words for keys that are none
+
+
+def context(params: Params, results: dict[str, Any]) -> dict[str, Any]:
+    """`results` are those that context.build takes."""
+    lengths = sorted(params.sequence.lengths)
+    return {
+        "lengths": lengths,
+        "models": {name: _model(name) for name in params.sequence.models},
+        "window": params.sequence.curve_window,
+        "guess_accuracy": CHANCE,
+        "guess_loss": GUESS_LOSS,
+        **_runs(params),
+        **_accuracies(params, results, lengths),
+        **_gradients(params, results["gradients"], lengths[-1]),
+        "probe_sequences": PROBE_SEQUENCES,
+        "probed": PROBED,
+        "digits_read": _digits_read(results["probe"]),
+        "probed_accuracy": _probed_accuracy(results["confusion"]),
+        **_variants(params, results),
+        "study": results["study"],
+        "study_found": _longest(results["frontier"]),
+        "longest_rows": records(results["frontier"]),
+    }
+
+
+def _model(name: str) -> dict[str, Any]:
+    """What the model says of itself."""
+    model = model_class(name)
+    start = " = ".join(f"{part}_0" for part in model.STATE)
+    return {
+        "start": f"${start} = 0$",
+        "beginning": model.BEGINNING,
+        "equations": model.EQUATIONS,
+        "gates": model.GATES,
+        "code": source_code(model.step),
+    }
+
+
+def _runs(params: Params) -> dict[str, str]:
+    """How many runs each model has, in words, and the model that has more than all others, if one has."""
+    runs = params.sequence.runs_of
+    words = listed([f"{runs(name)} run{'s' * (runs(name) != 1)} of the {name}" for name in params.sequence.models])
+    first, *others = sorted(params.sequence.models, key=runs, reverse=True)
+    alone = others and all(runs(other) < runs(first) for other in others)
+    return {
+        "runs_in_words": words,
+        "runs_of_each": f"There are {words} at each length.",
+        "model_with_more_runs": first if alone else "",
+    }
+
+
+# Accuracies and losses
+
+
+def _accuracies(params: Params, results: dict[str, Any], lengths: list[int]) -> dict[str, Any]:
+    """Accuracies beside the published ones, and the course of each training."""
+    sequence = params.sequence
+    courses = [
+        {"model": model, "length": length, **course(curve, CONVERGED, sequence.steps, sequence.average_from)}
+        for (model, length), curve in results["curves"].items()
+    ]
+    logs = {length: _logged(length, results["published"]["sequence"]["log"], results["steps"]) for length in lengths}
+    rows = records(results["comparison"].sort_values("length", kind="stable"))
+    return {
+        "converged": CONVERGED,
+        "accuracy_rows": rows,
+        "solved_in_words": _solved(rows),
+        "courses_of_length": {length: [row for row in courses if row["length"] == length] for length in lengths},
+        "first_reached": {name: _reached([row for row in courses if row["model"] == name]) for name in sequence.models},
+        "published_logs": {length: found for length, found in logs.items() if found},
+        "longer_rows": records(results["longer_runs"]),
+    }
+
+
+def _solved(rows: list[Row]) -> str:
+    """How many runs solve each length, in words."""
+    by_length: dict[int, list[str]] = defaultdict(list)
+    for row in rows:
+        words = f"{round(row['solved'] * row['replicates'])} of {row['replicates']}"
+        if row["length"] == rows[0]["length"]:  # at the other lengths the models are in the same order
+            words += f"{'' if by_length else ' runs'} of the {row['model']}"
+        by_length[row["length"]].append(words)
+    first, *others = ((length, listed(words)) for length, words in by_length.items())
+    return "; ".join([f"Length {first[0]} is solved by {first[1]}", *(f"length {n} by {words}" for n, words in others)])
+
+
+def _reached(courses: list[Row]) -> str:
+    """When the median over one model's runs first reaches CONVERGED, in words."""
+    when = [f"at step {row['reached']:,} (length {row['length']})" for row in courses if row["reached"] < inf]
+    if never := [str(row["length"]) for row in courses if row["reached"] == inf]:
+        when.append(f"never at length{'s' * (len(never) > 1)} {listed(never)}")
+    return listed(when)
+
+
+def _logged(length: int, published: dict[str, Any], steps: dict[Task, pd.DataFrame]) -> dict[str, Any]:
+    """The loss and accuracy of a batch by model and step, as published and here. Here they are medians over the
+    runs."""
+    found = {}
+    for model, lines in published.items():
+        if length in lines and (model, length) in steps:
+            here = steps[model, length].groupby("step")[["loss", "accuracy"]].median()
+            common = [step for step in lines[length] if step in here.index]
+            found[model] = {
+                step: {"published": lines[length][step], "here": here.loc[step].tolist()} for step in common
+            }
+    return found
+
+
+# Gradients and memory
+
+
+def _gradients(params: Params, table: pd.DataFrame, longest: int) -> dict[str, Any]:
+    rows = _gradient_rows(table)
+    start = [row for row in rows if (row["length"], row["when"]) == (longest, "start")]
+    before = {row["model"]: row for row in start if row["cosine"] is not None}
+    growths = {model: f"{significant(row['growth_median'])} times as large" for model, row in before.items()}
+    return {
+        "faded": FADED,
+        "exploded": EXPLODED,
+        "saturated": SATURATED,
+        "sequence_range": RANGE,
+        "top": TOP,
+        "theory": mean_field(params.sequence.hidden_dim, INPUT),
+        "gradient_rows": rows,
+        "growths_before": [f"{words} ({model})" for model, words in growths.items()],
+        "cosines_before": [f"{row['cosine']:.3f} ({model})" for model, row in before.items()],
+        "held_gates": _held_gates(table, params.sequence.models),
+    }
+
+
+def _gradient_rows(table: pd.DataFrame) -> list[Row]:
+    """A row for each model, length and `when`. It has medians over the replicates, at the first time step: the growth
+    of a sequence's gradient since the last step, the share of the mean square that the top sequences make up, and the
+    agreement of two batches' gradients. Shares of sequences, and of units over all time steps, are means."""
+    groups = table.groupby(["model", "length", "when"], sort=False)
+    medians = groups[["t", "growth_low", "growth_median", "growth_high", "top_share", "cosine"]]
+    first = medians.apply(lambda group: group[group["t"] == group["t"].min()].median())
+    means = groups[["saturated_tanh", "saturated_gates", "shrinks", "vanishes"]].mean()
+    return records(first.drop(columns="t").join(means).reset_index())
+
+
+def _held_gates(table: pd.DataFrame, models: list[str]) -> dict[str, list[Row]]:
+    """For each model with gates, a row by length: the accuracy after training, with all its gates held, and with each
+    gate held alone. They are means over the replicates."""
+    found = {}
+    for model in models:
+        if gates := model_class(model).GATES:
+            columns = ["accuracy", "held_accuracy", *(f"held_{gate}_accuracy" for gate in gates)]
+            rows = table[(table["model"] == model) & (table["when"] == "end")]
+            found[model] = records(rows.groupby("length", sort=False)[columns].mean().reset_index())
+    return found
+
+
+def _digits_read(table: pd.DataFrame) -> dict[Task, dict[str, list[float]]]:
+    """The share of first digits that a probe reads at each time step, by task and `when`; means over the replicates."""
+    means = table.groupby(["model", "length", "when", "t"], sort=False)["probe_accuracy"].mean()
+    found: dict[Task, dict[str, list[float]]] = defaultdict(dict)
+    for (model, length, when), group in means.groupby(level=[0, 1, 2], sort=False):
+        found[model, length][when] = group.tolist()
+    return dict(found)
+
+
+def _probed_accuracy(table: pd.DataFrame) -> dict[Task, float]:
+    """The accuracy of the probed replicates, by task."""
+    answers = table[table["replicate"] < PROBED]
+    right = answers["sequences"].where(answers["digit"] == answers["answer"], 0)
+    sums = answers.assign(right=right).groupby(["model", "length"], sort=False)[["right", "sequences"]].sum()
+    return (sums["right"] / sums["sequences"]).to_dict()
+
+
+# The variants of the VanillaRNN, and the study
+
+
+def _variants(params: Params, results: dict[str, Any]) -> dict[str, Any]:
+    counts = _variant_counts(results["ablation_runs"])
+    return {
+        "variant_counts": counts,
+        "variant_changes": _variant_changes(params),
+        "variant_growths": results["ablation_growth"].set_index("variant").to_dict("index"),
+        "helping_variants": _helping(counts),
+    }
+
+
+def _variant_counts(table: pd.DataFrame) -> dict[str, dict[int, dict[str, int]]]:
+    """How many runs there are, how many solve the length, and how many reach CONVERGED, by variant and length."""
+    groups = table.groupby(["variant", "length"], sort=False)
+    found = groups.agg(runs=("solved", "size"), solved=("solved", "sum"), reached=("reached", "count"))
+    return {variant: group.droplevel(0).to_dict("index") for variant, group in found.groupby(level=0, sort=False)}
+
+
+def _helping(counts: dict[str, dict[int, dict[str, int]]]) -> str:
+    """Which variants solve which length, and in how many runs, in words."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for variant, by_length in counts.items():
+        for length, n in by_length.items():
+            if n["solved"]:
+                found[length].append(f"*{variant.replace('_', ' ')}* ({n['solved']} of {n['runs']} runs)")
+    words = [
+        f"Length {length} is solved by the variant{'s' * (len(found[length]) > 1)} {listed(found[length])}."
+        for length in sorted(found)
+    ]
+    return " ".join(words) or "No variant solves any length."
+
+
+def _variant_changes(params: Params) -> dict[str, str]:
+    """What each variant changes, in words."""
+    found = {"as_reported": "nothing"}
+    for variant, change in params.ablation.changes.items():
+        changed = change.model_dump(exclude_unset=True)
+        if clip := changed.pop("clip", None):
+            norm = clip.get("max_norm", params.sequence.clip.max_norm)
+            changed["clipping"] = f"to a norm of {norm:g}" if clip["mode"] == "effective" else clip["mode"]
+        words = (f"{SETTINGS.get(key, key)} {value}" for key, value in changed.items())
+        found[variant] = ", ".join(words).replace("_", " ")
+    return found
+
+
+def _longest(frontier: pd.DataFrame) -> str:
+    """The study's finding in words: the longest length that each model remembers, as reported and at best."""
+
+    def longest(length: int) -> str:
+        return f"lengths up to {length}" if length else "no length"
+
+    words = []
+    for model, rows in frontier.groupby("model", sort=False):
+        lengths = rows["longest"].fillna(0).astype(int)
+        reported = lengths[(rows["initialisation"] == "as_reported") & (rows["clip"] == "off")]
+        each = {"as reported": reported, "at best": lengths}
+        told = [f"{longest(found.max())} {how}" for how, found in each.items() if len(found)]
+        words.append(f"most runs of the {model} solve {' and '.join(told)}")
+    return "; ".join(words)
