@@ -25,9 +25,7 @@ FEWEST = 3  # trainings: with two, Student's interval reaches 13 standard errors
 MAJORITY = 0.5  # "most": a larger share than this
 TAKEN_BACK = 0.5  # share of a loss's first move: taking back less could be noise
 LOSS_SETTLED = 0.01  # a loss that moves by no more has settled: from epoch to epoch it moves by a third of that
-FID_SETTLED = (
-    0.1  # an FID that moves by no more has settled: two sets of one generator's images differ by nearly as much
-)
+FID_SETTLED = 0.1  # an FID that moves by no more has settled: two sets of one generator's images differ by nearly that
 TOLD_APART = 0.55  # share of right answers, real or generated: a twentieth better than a guess
 GUESS = 0.5  # share of right answers, where there are two
 SUM_SPREAD = 0.1  # of the losses' sum, over the discriminator's: far below one, but not the zero of a zero-sum game
