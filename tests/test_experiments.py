@@ -63,7 +63,7 @@ def start_queue(project: Path, jobs: int) -> None:
 def run_queue(project: Path, jobs: int, tasks: int) -> None:
     """Until all tasks have succeeded and the workers are gone."""
     start_queue(project, jobs)
-    wait_until(lambda: not re.search("Queued|Running", dvc(project, "queue", "status")), pause=1)
+    wait_until(lambda: not re.search("Queued|Running", dvc(project, "queue", "status")), seconds=1200, pause=1)
     assert dvc(project, "queue", "status").count("Success") == tasks
     wait_until(lambda: "Worker status: 0 active, 0 idle" in dvc(project, "queue", "status"), pause=1)
 
