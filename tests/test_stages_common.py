@@ -92,12 +92,17 @@ def test_no_training_goes_on_from_a_checkpoint_of_other_settings(small, monkeypa
         sequence = small.sequence.model_copy(update=values)
         return checkpoints_of(small.model_copy(update={"sequence": sequence}), 2, monkeypatch)
 
+    monkeypatch.setattr(training, "is_native", lambda *_: True)
     first = changed()
     others = [changed(**{name: value}) for name, value in deciding.items()]
     other_seed = small.model_copy(update={"seed": 1})
     others += [checkpoints_of(other_seed, 2, monkeypatch), checkpoints_of(small, 3, monkeypatch)]
     assert len({first, *others}) == 1 + len(others)
     assert {changed(**{name: value}) for name, value in shown.items()} == {first}
+    monkeypatch.setattr(training, "is_native", lambda *_: False)
+    others.append(changed())
+    monkeypatch.setattr(training, "select_device", lambda name: torch.device("mps"))
+    assert len({first, *others, changed()}) == 2 + len(others)
 
 
 def test_the_tables_of_all_tasks_are_read_and_put_together_by_name_and_length(tmp_path):
