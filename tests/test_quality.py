@@ -243,6 +243,7 @@ def test_matched_rows_hold_each_digit_as_often_as_asked_and_none_again_before_al
     for digit, rows in enumerate(matched(digits, counts)):
         there = (digits == digit).nonzero()[:, 0].tolist()
         assert len(rows) == (counts[digit] if there else 0)
+        assert rows.tolist()[: len(there)] == there[: len(rows)]  # the first ones
         times = [rows.tolist().count(row) for row in there]
         assert sum(times) == len(rows)
         assert max(times, default=0) - min(times, default=0) <= 1
@@ -301,6 +302,8 @@ def test_fid_by_digit_is_that_of_the_images_of_one_digit(real):
     parts = (part[without] for part in (real.test.images, real.test.features, real.test.digits, real.test.confidence))
     missing = fid_by_digit(Reading(*parts), real)
     assert [digit for digit, distance in enumerate(missing) if math.isnan(distance)] == [3]
+    single = fid_by_digit(real.test, replace(real, test=drawn(real, [1, *[4] * 9])))  # one has no spread to compare
+    assert [digit for digit, distance in enumerate(single) if math.isnan(distance)] == [0]
 
 
 def test_all_is_measured_of_each_training_and_the_last_kept_generator_is_the_final_one(params, mnist, real):
