@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dlreport.io import read_csv, write_json, write_tensors
-from dlreport.sequence import palindromes
+from dlreport.sequence import accuracy, palindromes
 from dlreport.sequence.accuracy import evaluate
 from dlreport.sequence.task import Task
 from dlreport.streams import stream
@@ -51,6 +51,15 @@ def test_large_lengths_are_tested_on_a_sample_of_their_own_for_each_replicate(se
     assert result["test_sequences"].tolist() == [1000, 1000]
     assert result["test_accuracy"][0] != result["test_accuracy"][1]
     assert result.equals(evaluate(Task("VanillaRNN", 8), [weights, weights], settings, seed=1))
+    for column, use, count in (("test_accuracy", "test", 1000), ("test_accuracy_report_batch", "test-report", 128)):
+        drawn = [palindromes.sample(count, 8, Task("VanillaRNN", 8).stream(1, replicate, use)) for replicate in (0, 1)]
+        right = [(x[:, -1, 0] == target).double().mean().item() for x, target in drawn]
+        assert result[column].tolist() == pytest.approx(right, abs=1e-6)
+
+
+def test_all_palindromes_are_tested_where_there_are_just_as_many(settings):
+    _, target = accuracy.test_sequences(Task("VanillaRNN", 6), 0, settings, seed=1)
+    assert target.bincount().tolist() == [100] * 10
 
 
 def test_test_streams_are_not_the_training_stream(settings):

@@ -13,7 +13,7 @@ from dlreport.gan.claims import FILE as GAN_CLAIMS
 from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
 from dlreport.sequence.curves import knee, late_fall
 from dlreport.sequence.thresholds import GUESS_LOSS
-from dlreport.statistics.claims import OURS, VERDICTS, Claims, Statement, counts, holm, table
+from dlreport.statistics.claims import OURS, VERDICTS, Claims, Statement, counts, holm, means_of_fifths, metrics, table
 from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Outcome
 from evidence import RUNS, Evidence, around, runs
 
@@ -320,6 +320,36 @@ def test_the_correction_is_within_a_claim_and_takes_verdicts_that_a_small_p_deci
     rows = table([statement(1, Outcome(SUPPORTED, "", 0.95, p)) for p in (0.01, 0.03, 0.04, 0.9)])
     assert rows["corrected"].tolist() == [SUPPORTED, UNDECIDED, UNDECIDED, SUPPORTED]  # the last never rested on p
     assert counts(rows)["lost_by_correction"] == 2
+
+
+def test_ours_are_corrected_among_themselves_and_counted_apart():
+    def statement(claim: int | str, p: float, verdict: str = SUPPORTED) -> Statement:
+        return Statement(claim, *[str(p)] * 5, outcome=Outcome(verdict, "", 0.95, p))
+
+    found = [statement(OURS, p) for p in (0.01, 0.03, 0.04)]
+    found += [statement(1, 0.02), statement(1, 0.9, UNDECIDED), statement(2, 0.001, NOT_SUPPORTED)]
+    rows = table(found)
+    assert rows["p_corrected"].tolist() == pytest.approx([0.04, 0.9, 0.001, 0.03, 0.06, 0.06])
+    assert rows["corrected"].tolist() == [SUPPORTED, UNDECIDED, NOT_SUPPORTED, SUPPORTED, UNDECIDED, UNDECIDED]
+    assert metrics(rows) == {
+        **{"supported": 1, "not_supported": 1, "undecided": 1, "lost_by_correction": 0},
+        **{"claim_1_supported": 1, "claim_2_supported": 0, "ours_supported": 3},
+    }
+
+
+def test_undecided_has_words_of_its_own_or_those_of_what_is_asked():
+    expected = {
+        "it [is|is not] so": ("It is so", "It is not so", "It is undecided whether it is so"),
+        "it [is|is not|may be] so": ("It is so", "It is not so", "It is undecided whether it may be so"),
+    }
+    for says, sentences in expected.items():
+        one = Statement(1, "so", "thus", "as", says=says, section="walk", outcome=Outcome(SUPPORTED, "that"))
+        assert [one.sentence(verdict) for verdict in VERDICTS] == [f"{sentence} (that)." for sentence in sentences]
+
+
+def test_fifths_are_five_equal_parts_in_order():
+    assert means_of_fifths(pd.Series(range(10))).tolist() == [0.5, 2.5, 4.5, 6.5, 8.5]
+    assert means_of_fifths(pd.Series([3.0, 1.0, 2.0])).tolist() == [3, 1, 2]
 
 
 def test_no_headline_states_what_the_correction_leaves_undecided():

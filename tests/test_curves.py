@@ -35,6 +35,7 @@ def test_window_spread_is_within_each_replicate():
     # Replicates at different levels, each constant, do not fluctuate.
     assert window_spread(curve([0, 0.5, 0.5], [0, 0.9, 0.9]), 10) == pytest.approx([0, 0])
     assert window_spread(curve([0, 0.4, 0.6], [0, 0.8, 1.2]), 10) == pytest.approx([0.1, 0.2])
+    assert window_spread(curve([0, 0.4]), 9) == pytest.approx([0.2])  # with the window that ends there
 
 
 def test_excess_spread_is_what_the_draw_of_batches_does_not_explain():
@@ -98,7 +99,9 @@ def test_a_gradient_at_the_first_step_over_that_at_the_last():
 
 
 def test_the_course_of_a_training_in_a_few_numbers():
-    """A tenth of 190 steps is just the end of the second window."""
-    found = course(curve([0.2, 0.4, 0.6, 0.8, 1.0], [0.2, 0.4, 0.6, 0.8, 1.0]), 0.6, steps=190, average_from=10)
-    expected = {"loss_first": 2, "loss_tenth": 4, "loss_last": 10, "reached": 29, "gain": 0.4, "spread": 0.05**0.5}
-    assert found == pytest.approx(expected)
+    """Medians of four replicates that differ. A tenth of 190 steps is just the end of the second window."""
+    quick, quicker = [0.2, 0.4, 0.6, 0.8, 1.0], [0.3, 0.5, 0.7, 0.9, 0.9]
+    slow, never = [0.1, 0.1, 0.2, 0.6, 0.7], [0.1] * 5
+    found = course(curve(quick, quicker, slow, never), 0.6, steps=190, average_from=10)
+    expected = {"loss_first": 1.5, "loss_tenth": 2.5, "loss_last": 8, "reached": 39, "gain": 0.35}
+    assert found == pytest.approx({**expected, "spread": (0.05**0.5 + 0.0275**0.5) / 2})

@@ -54,3 +54,11 @@ def test_student():
     assert student([0.8, 0.9, 1.0], 0.95) == pytest.approx((0.9 - half, 0.9 + half))
     assert student([0.8, 1.0], 0.95) == pytest.approx((0.9 - 1.2706205, 0.9 + 1.2706205))  # one degree
     assert all(map(isnan, student([0.8], 0.95)))
+
+
+def test_another_confidence_makes_another_interval():
+    """At 90% and, of the median of twenty, at 80%, where the 7th and the 14th value are enough."""
+    assert exact(0, 20, 0.9) == pytest.approx((0, 1 - 0.05 ** (1 / 20)))
+    assert of_median(list(range(1, 21)), 0.8) == (7, 14)
+    half = 2.919986 * 0.1 / 3**0.5  # two degrees of freedom
+    assert student([0.8, 0.9, 1.0], 0.9) == pytest.approx((0.9 - half, 0.9 + half))

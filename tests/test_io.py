@@ -7,6 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
+from PIL import Image
 from safetensors.torch import load_file
 
 from dlreport.errors import UserError
@@ -17,6 +19,7 @@ from dlreport.io import (
     read_yaml,
     write_atomic,
     write_csv,
+    write_figure,
     write_json,
     write_metrics,
     write_tensors,
@@ -190,6 +193,28 @@ def test_csv_has_six_digits_and_plain_line_ends(tmp_path):
     write_csv(path, pd.DataFrame({"step": [99, 199], "loss": [1 / 3, 1234567.0]}))
     assert path.read_bytes() == b"step,loss\n99,0.333333\n199,1.23457e+06\n"
     assert read_csv(path)["step"].tolist() == [99, 199]
+
+
+def test_a_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    """And then its name is: after a power cut there is the old file or the whole new one."""
+    path, synced = tmp_path / "a.txt", []
+
+    def fsync(file: int) -> None:
+        synced.append(("directory" if stat.S_ISDIR(os.fstat(file).st_mode) else "file", path.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_text(path, "new")
+    assert synced == [("file", False), ("directory", True)]
+
+
+def test_a_figure_is_a_grey_picture_and_the_same_file_each_time(tmp_path):
+    figure = Figure(figsize=(2, 1))
+    figure.add_subplot().plot([1, 2, 1])
+    for name in ("a.png", "b.png"):
+        write_figure(tmp_path / name, figure)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    with Image.open(tmp_path / "a.png") as picture:
+        assert (picture.mode, picture.size) == ("L", (200, 100))
 
 
 def test_a_disk_that_cannot_sync_directories_is_written_to(tmp_path, monkeypatch):

@@ -153,6 +153,39 @@ def test_initialisations_that_change_the_recurrent_weights_alone(name, scheme, m
         assert (spread < 1e-5) == (scheme == "orthogonal_recurrent")
 
 
+SCHEMES = ("scaled", "critical", "orthogonal_recurrent", "orthogonal", "identity")
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_another_initialisation_follows_its_generator_alone(name, scheme):
+    """Of few units: fewer than there are digits."""
+
+    def drawn(seed: int) -> SequenceModel:
+        model = model_class(name)(1, 4, 10, seeded())
+        reinitialise(model, scheme, seeded(seed))
+        return model
+
+    before = torch.get_rng_state()
+    first, again, other = drawn(1), drawn(1), drawn(2)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(*pair) for pair in zip(first.parameters(), again.parameters(), strict=True))
+    assert torch.equal(first.W_h, other.W_h) == (scheme == "identity")
+    changed = scheme in ("orthogonal", "identity")
+    for key in ("W_x", "W_ph"):
+        assert torch.equal(getattr(first, key), getattr(other, key)) != changed
+    assert not (changed and first.b_p.any())
+    blocks = {tuple(block.flatten().tolist()) for block in first.W_h.split(4, dim=1)}
+    assert len(blocks) == (1 if scheme == "identity" else first.blocks())
+
+
+def test_the_critical_weights_are_scaled_ones_times_a_number_that_is_rounded():
+    scaled, critical = (model_class("VanillaRNN")(1, 8, 10, seeded()) for _ in range(2))
+    reinitialise(scaled, "scaled", seeded(1))
+    reinitialise(critical, "critical", seeded(1))
+    torch.testing.assert_close(critical.W_h, scaled.W_h * math.sqrt(11.7531), rtol=1e-6, atol=0)
+
+
 def test_an_unknown_initialisation_is_refused():
     with pytest.raises(ValueError, match="'zero' is no initialisation"):
         reinitialise(small_model("LSTM"), "zero", seeded())

@@ -1,6 +1,7 @@
 """The classifier, and the measures of the generator's images, against their definitions."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlreport.config import ClassifierSettings
+from dlreport.gan import quality
 from dlreport.gan.classifier import FEATURES, Classifier, Reading, read, train_classifier
 from dlreport.gan.images import as_images, as_pictures, normalise
 from dlreport.gan.quality import (
@@ -29,6 +31,7 @@ from dlreport.gan.quality import (
     two_sample,
 )
 from dlreport.statistics.intervals import exact
+from dlreport.streams import stream
 from helpers import seeded
 
 
@@ -60,6 +63,34 @@ def test_training_follows_its_seed_alone(mnist, settings):
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(*pair) for pair in zip(first.parameters(), again.parameters(), strict=True))
     assert not torch.equal(first.head.weight, other.head.weight)
+
+
+def test_training_is_by_adamw_under_one_cycle_of_the_rate(mnist, settings):
+    """Batches of 16, 16 and 8 of 40 images, in another order each epoch."""
+    images, labels = as_images(mnist["train"]["images"][:40]), mnist["train"]["labels"][:40]
+    settings = settings.model_copy(update={"batch_size": 16, "weight_decay": 0.1})
+    found = train_classifier(images, labels, 10, 2, settings, 1, "test")
+    model, order = Classifier(10, stream(1, "test", "init")), stream(1, "test", "order")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=settings.learning_rate, total_steps=6)
+    for _ in range(2):
+        for batch in torch.randperm(40, generator=order).split(16):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(images[batch]), labels[batch]).backward()
+            optimizer.step()
+            schedule.step()
+    torch.testing.assert_close(found.state_dict(), model.state_dict())
+
+
+def test_the_judge_reads_each_image_by_itself(mnist, settings):
+    """It is in eval mode: in train mode BatchNorm would mix the batch."""
+    images = as_images(mnist["train"]["images"][:20])
+    trained = train_classifier(images, mnist["train"]["labels"][:20], 10, 1, settings, 1, "test")
+    untouched = {name: value.clone() for name, value in trained.state_dict().items()}
+    for model in (trained, Classifier.of_digits(untouched)):
+        together = read(model, images).features
+        torch.testing.assert_close(torch.cat([read(model, image[None]).features for image in images]), together)
+    torch.testing.assert_close(trained.state_dict(), untouched)
 
 
 def test_initialisation_is_pytorchs_default():
@@ -97,6 +128,19 @@ def test_kid_is_zero_for_one_distribution_and_not_for_two():
     assert kid(a, b + 1, seeded(3)) > 0.5
     assert kid(a, b, seeded(3)) == kid(a, b, seeded(3)) != kid(a, b, seeded(4))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_kid_of_whole_sets_is_that_of_the_formula():
+    """Sets of fewer than a subset's 1,000 are taken whole, whatever the stream: means of (a b / F + 1)^3 over pairs."""
+    a, b = torch.randn(2, 300, 5, generator=seeded(1)).double() + torch.tensor([0, 0.5]).view(2, 1, 1)
+
+    def kernel(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (x @ y.T / 5 + 1) ** 3
+
+    within = [(kernel(x, x).sum() - kernel(x, x).trace()) / (300 * 299) for x in (a, b)]
+    expected = (sum(within) - 2 * kernel(a, b).mean()).item()
+    assert [kid(a, b, seeded(seed)) for seed in (1, 2)] == pytest.approx([expected] * 2, rel=1e-6)
+    assert kid(a, b[:200], seeded(1)) == pytest.approx(expected, rel=0.5)
 
 
 @given(st.integers(2, 20), st.integers(2, 20), st.integers(1, 7))
@@ -149,6 +193,31 @@ def test_two_samples_of_one_set_cannot_be_told_apart_and_noise_can(params, mnist
     assert other[0] > 0.95
 
 
+def test_two_samples_are_judged_on_random_halves_that_were_not_learned(params, monkeypatch):
+    """Images that say who they are: of 20 real ones 1 to 20, of the others -1 to -20."""
+    real, other = (sign * torch.arange(1.0, 21).view(20, 1, 1, 1) for sign in (1, -1))
+    learned = {}
+
+    def train(images, labels, classes, epochs, *rest):
+        learned.update(images=images.flatten().tolist(), labels=labels.tolist(), epochs=epochs)
+
+    def read(model, images):
+        learned["judged"] = images.flatten().tolist()
+        return Reading(images, images, (images.flatten() < 0).long(), images)
+
+    monkeypatch.setattr(quality, "train_classifier", train)
+    monkeypatch.setattr(quality, "read", read)
+    settings = params.quality.model_copy(update={"two_sample_epochs": 3, "confidence": 0.9})
+    found = two_sample(real, other, params.model_copy(update={"quality": settings}), "them")
+    assert [*found.values()] == pytest.approx([1, *exact(20, 20, 0.9)])
+    assert learned["epochs"] == 3
+    assert sorted(learned["images"] + learned["judged"]) == [*range(-20, 0), *range(1, 21)]
+    assert learned["labels"] == [0] * 10 + [1] * 10 == [int(image < 0) for image in learned["images"]]
+    halves = [{abs(image) for image in part} for part in (learned["images"][:10], learned["images"][10:])]
+    assert halves[0] != halves[1]
+    assert {*range(1, 11)} not in halves
+
+
 def test_the_test_images_themselves_are_perfect_and_one_digit_alone_is_not(params, mnist, settings):
     model = train(mnist, settings, epochs=4)
     test, split = as_images(mnist["test"]["images"]), mnist["train"]
@@ -174,6 +243,7 @@ def test_matched_rows_hold_each_digit_as_often_as_asked_and_none_again_before_al
     for digit, rows in enumerate(matched(digits, counts)):
         there = (digits == digit).nonzero()[:, 0].tolist()
         assert len(rows) == (counts[digit] if there else 0)
+        assert rows.tolist()[: len(there)] == there[: len(rows)]  # the first ones
         times = [rows.tolist().count(row) for row in there]
         assert sum(times) == len(rows)
         assert max(times, default=0) - min(times, default=0) <= 1
@@ -189,6 +259,22 @@ def drawn(real: Reference, shares: list[int]) -> Reading:
     rows = torch.cat(matched(real.test.digits, torch.tensor(shares)))
     parts = (part[rows] for part in (real.test.images, real.test.features, real.test.digits, real.test.confidence))
     return Reading(*parts)
+
+
+def test_shares_and_confidence_are_measured_as_defined(params, mnist, real):
+    """Of 129 images one is read as 0 and none as 1; half of the training set's 384 labels are wherever they are."""
+    settings = params.quality.model_copy(update={"missing_below": 0.01, "confident": 0.8, "neighbours": 5})
+    reading = drawn(real, [1, 0, *[16] * 8])
+    confidence = torch.linspace(0.5, 1, 129)
+    found = quick_measures(Reading(reading.images, reading.features, reading.digits, confidence), real, settings)
+    shares = torch.tensor([1, 0, *[16] * 8]) / 129
+    labels = torch.bincount(mnist["train"]["labels"], minlength=10) / 384
+    assert found["digits_total_variation"] == pytest.approx((shares - labels).abs().sum().item() / 2)
+    assert found["digits_missing"] == 2
+    assert found["unsure"] == pytest.approx((confidence < 0.8).double().mean().item())
+    rows = (real.test.features, real.radius, reading.features)
+    expected = precision_density_coverage(*rows, k=5)
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 
 def test_matched_shares_undo_a_drift_of_shares_and_nothing_else(real):
@@ -216,6 +302,8 @@ def test_fid_by_digit_is_that_of_the_images_of_one_digit(real):
     parts = (part[without] for part in (real.test.images, real.test.features, real.test.digits, real.test.confidence))
     missing = fid_by_digit(Reading(*parts), real)
     assert [digit for digit, distance in enumerate(missing) if math.isnan(distance)] == [3]
+    single = fid_by_digit(real.test, replace(real, test=drawn(real, [1, *[4] * 9])))  # one has no spread to compare
+    assert [digit for digit, distance in enumerate(single) if math.isnan(distance)] == [0]
 
 
 def test_all_is_measured_of_each_training_and_the_last_kept_generator_is_the_final_one(params, mnist, real):
@@ -247,6 +335,14 @@ def test_all_is_measured_of_each_training_and_the_last_kept_generator_is_the_fin
     assert shares[1, 2].tolist() == pytest.approx(
         shares_of(read(real.model, draw(1, "snapshots/0002")).digits).tolist()
     )
+    assert found.shares["real"].tolist() == pytest.approx(real.shares.tolist() * 6)
+    final = draw(0, "snapshots/0002")
+    assert all(any(torch.equal(image, one) for one in final) for image in found.pairs.images[0])
+    assert sets["fid"]["average"].nunique() == 2
+    reading = read(real.model, final)
+    assert sets.at[("generator", 0), "recall"] == recall(real.test.features, reading.features, small.quality.neighbours)
+    draws = stream(small.seed, "quality", "kid", "generator 0")
+    assert sets.at[("generator", 0), "kid"] == pytest.approx(kid(real.test.features, reading.features, draws))
     assert len(found.by_digit) == 10 * len(sets)
     assert found.by_digit.groupby(["images", "replicate"])["share"].sum().tolist() == pytest.approx([1] * 5)
 
@@ -258,6 +354,16 @@ def test_close_is_nearer_than_all_but_a_hundredth_of_a_digits_test_images(mnist,
     for share, is_it in ((0.01, True), (0.012, False)):
         expected = [np.quantile(own, share) for own in by_digit]
         assert (real.close.tolist() == pytest.approx(expected, rel=1e-4)) == is_it
+
+
+def test_what_is_memorised_is_judged_by_each_digits_own_limit_and_shown_by_the_closest(real):
+    halves = torch.tensor([0.0] * 5 + [1e9] * 5)
+    share, pairs = memorised(real.test, replace(real, close=halves))
+    assert share == pytest.approx((real.test.digits >= 5).double().mean().item())
+    distances = torch.cdist(real.test.images.flatten(1), real.train.flatten(1)).amin(1)
+    closest = [distances[real.test.digits == digit].min().item() for digit in pairs.digits]
+    shown = (pairs.images[0] - pairs.images[1]).flatten(1).norm(dim=1)
+    assert shown.tolist() == pytest.approx(closest, rel=1e-4)
 
 
 def test_copies_of_training_images_are_memorised_and_test_images_are_not(real):

@@ -156,12 +156,15 @@ def test_medians_ranges_and_shares_are_those_of_single_sequences():
     model, (x, target) = model_class("VanillaRNN")(1, 8, 10, seeded(3)), palindromes.sample(200, 6, seeded(5))
     found = reach(model, x, target)
     alone = np.array([reach(model, x[[k]], target[[k]])["gradient"] for k in range(200)])
+    assert found["gradient"] == pytest.approx(np.sqrt((alone**2).mean(0)).tolist())
     ratios = alone / alone[:, -1:]
     for name, values in (("gradient", alone), ("growth", ratios)):
         for end, quantile in (("low", 0.05), ("median", 0.5), ("high", 0.95)):
             assert found[f"{name}_{end}"] == pytest.approx(np.quantile(values, quantile, axis=0).tolist())
     squares = np.sort(alone**2, axis=0)
     assert found["top_share"] == pytest.approx((squares[-2:].sum(0) / squares.sum(0)).tolist())
+    few = alone[:20] ** 2  # of these the largest alone
+    assert reach(model, x[:20], target[:20])["top_share"] == pytest.approx((few.max(0) / few.sum(0)).tolist())
     assert 0 < found["shrinks"] == (ratios[:, 0] < 1).mean() < 1
     assert found["vanishes"] == (ratios[:, 0] < 0.01).mean() < found["shrinks"]
 
@@ -183,7 +186,7 @@ def test_batches_agree_as_far_as_they_are_the_same():
 
 @pytest.mark.parametrize("name", ["VanillaRNN", "LSTM"])
 def test_a_replicates_table_has_a_row_for_each_step_and_its_own_gates(params, name):
-    settings = params.sequence.model_copy(update={"hidden_dim": 8, "batch_size": 16})
+    settings = params.sequence.model_copy(update={"hidden_dim": 8, "batch_size": 16, "initialisation": "scaled"})
     small = params.model_copy(update={"sequence": settings, "gradients": GradientsSettings(sequences=20)})
     task = Task(name, 5)
     weights = task.build(8, seeded(1)).state_dict()
@@ -191,6 +194,12 @@ def test_a_replicates_table_has_a_row_for_each_step_and_its_own_gates(params, na
     assert [*table] == [*COLUMNS, *(f"held_{gate}_accuracy" for gate in model_class(name).GATES)]
     assert table["when"].tolist() == ["start"] * 4 + ["halfway"] * 4 + ["end"] * 4
     assert table["t"].tolist() == [1, 2, 3, 4] * 3
+    draws = task.stream(params.seed, 3, "gradients")
+    x, target = palindromes.sample(20, 5, draws)
+    batches = [palindromes.sample(16, 5, draws) for _ in range(8)]
+    start = task.build(8, task.stream(params.seed, 3, "init"), "scaled")
+    assert table["gradient"][:4].tolist() == reach(start, x, target)["gradient"]
+    assert set(table["cosine"][:4]) == {agreement(start, batches)}
     end = table["when"] == "end"
     assert table.loc[end, "accuracy"].nunique() == 1
     assert table.loc[~end, "accuracy"].isna().all()

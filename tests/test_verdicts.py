@@ -1,10 +1,11 @@
 """The tests behind the verdicts: supported, not supported or undecided, at the least numbers that decide."""
 
+from itertools import combinations
 from math import inf, isfinite
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, ttest_1samp
 
 from dlreport.statistics.intervals import of_median
 from dlreport.statistics.verdicts import (
@@ -76,6 +77,8 @@ def test_one_run_is_proof_that_a_thing_can_be():
         ([0.1] * 18 + [0.12, 0.12], NOT_SUPPORTED),
         ([0.3] * 6, NOT_SUPPORTED),
         ([0.12], UNDECIDED),
+        *(([0.11] * 6, SUPPORTED), ([0.13] * 6, SUPPORTED)),  # the edges are in the range
+        *(([0.05] * 2 + [0.11] * 4, UNDECIDED), ([0.13] * 4 + [0.3] * 2, UNDECIDED)),
     ],
 )
 def test_median_in_range(values, verdict):
@@ -110,6 +113,16 @@ def test_mean_in_range(values, verdict):
         assert (outcome.p <= 0.05) == (verdict != UNDECIDED)
 
 
+def test_a_mean_of_shares_is_judged_on_the_log_odds():
+    """Student's interval of the shares themselves would reach beyond 1."""
+    shares = [0.97, 0.995, 0.99]
+    assert mean_in_range(shares, 0.5, 1, 0.95).verdict == UNDECIDED
+    outcome = mean_in_range(shares, 0.5, 1, 0.95, shares=True)
+    assert outcome.verdict == SUPPORTED
+    odds = np.log(np.array(shares) / (1 - np.array(shares)))
+    assert outcome.p == pytest.approx(ttest_1samp(odds, 0).pvalue)
+
+
 def test_mann_whitney():
     low, high = [1.0, 2, 3, 4, 5], [6.0, 7, 8, 9, inf]
     assert mann_whitney(low, high, 0.95).verdict == SUPPORTED
@@ -142,6 +155,16 @@ def test_mann_whitney_is_exact_with_ties_too():
     assert mann_whitney([1.0] * 3, [2.0] * 3, 0.95).verdict == UNDECIDED  # p = 0.1
     assert mann_whitney([1.0] * 3, [2.0] * 3, 0.9).verdict == SUPPORTED
     assert mann_whitney([5.0] * 6, [inf] * 20, 0.95).verdict == SUPPORTED  # of unequal numbers, by random ways
+    # ranks, where equal values share theirs; five of them, in every way, that make as little as the first five or less
+    ranks = [2, 2, 2, 5, 5, 5, 7, 8, 9.5, 9.5]
+    far = sum(sum(some) <= sum(ranks[:5]) for some in combinations(ranks, 5))
+    assert mann_whitney([1, 1, 1, 2, 2], [2, 3, 4, 5, 5], 0.95).p == pytest.approx(2 * far / 252)
+
+
+def test_random_ways_are_the_same_each_time():
+    few, many = [1.0, 2, 2, 3, 3, 4, 5, 5, 6, 7], [2.0, 3, 4, 4, 5, 6, 7, 8, 8, 9]
+    assert len({mann_whitney(few, many, 0.95).p for _ in range(3)}) == 1
+    assert len({trend([few, many], 0.95).p for _ in range(3)}) == 1
 
 
 def test_the_power_of_mann_whitneys_test_is_computed():
@@ -168,11 +191,19 @@ def test_a_trend_has_the_p_value_of_all_orders():
     assert "tau 1.00" in trend([[1], [2], [3], [4], [5]], 0.95).evidence
 
 
+def test_the_power_of_a_trend_is_its_critical_value():
+    """Of twenty values without ties it is 0.326 in tables of Kendall's tau."""
+    assert trend([[1], [2], [3]], 0.95).power == NOTHING
+    least = float(trend([[value] for value in range(20)], 0.95).power.split()[5])
+    assert least == pytest.approx(0.326, abs=0.02)
+
+
 @pytest.mark.parametrize(
     ("runs", "published", "verdict"),
     [
         *((20, 0.5, SUPPORTED), (20, 1.5, UNDECIDED), (38, 1.5, UNDECIDED), (39, 1.5, NOT_SUPPORTED)),
         *((39, -0.5, NOT_SUPPORTED), (5, 0.5, UNDECIDED), (6, 0.5, SUPPORTED), (1, 0.5, UNDECIDED)),
+        *((20, 0.01, SUPPORTED), (20, 0, SUPPORTED), (20, 1, SUPPORTED)),  # one of ours is as far out
     ],
 )
 def test_a_published_value_is_judged_by_its_rank(runs, published, verdict):
