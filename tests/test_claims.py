@@ -10,11 +10,12 @@ from scipy import stats
 import evidence
 from dlreport.errors import UserError
 from dlreport.gan.claims import FILE as GAN_CLAIMS
+from dlreport.gan.claims import Trainings
 from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
 from dlreport.sequence.curves import knee, late_fall
 from dlreport.sequence.thresholds import GUESS_LOSS
 from dlreport.statistics.claims import OURS, VERDICTS, Claims, Statement, counts, holm, means_of_fifths, metrics, table
-from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Outcome
+from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Outcome, mean_in_range
 from evidence import RUNS, Evidence, around, runs
 
 PUBLISHED = range(1, 10)
@@ -360,6 +361,15 @@ def test_no_headline_states_what_the_correction_leaves_undecided():
     rows = table([statement(p) for p in (0.01, 0.03, 0.04)])
     assert rows["headline"].tolist() == ["So it is not", *["It is undecided whether so it is"] * 2]
     assert set(rows["sentence"]) == {"It is not so (that)."}
+
+
+def test_a_mean_of_shares_is_judged_on_the_log_odds():
+    """Student's interval of the shares themselves would reach beyond 1."""
+    shares = np.array([0.97, 0.995, 0.99])
+    assert mean_in_range(shares.tolist(), 0.5, 1, 0.95).verdict == UNDECIDED
+    outcome = Trainings(0.95).share(pd.Series(shares), low=0.5)
+    assert outcome.verdict == SUPPORTED
+    assert outcome.p == pytest.approx(stats.ttest_1samp(np.log(shares / (1 - shares)), 0).pvalue)
 
 
 def test_the_counts_are_few(as_claimed):

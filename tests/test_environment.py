@@ -81,6 +81,20 @@ def test_a_containers_quota_counts(tmp_path, monkeypatch, files, expected):
     assert cores(tmp_path) == expected
 
 
+def test_set_up_leaves_the_environment_alone_to_which_a_link_leads(repository, tmp_path):
+    """That of another checkout."""
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(repository / name, tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "theirs").touch()
+    (tmp_path / ".venv").symlink_to(other)
+    result = run(["make", "setup", "PYTHON=true"], tmp_path)  # a program that does nothing
+    assert result.returncode != 0  # no environment was made
+    assert (other / "theirs").exists()
+    assert not (tmp_path / ".venv").is_symlink()
+
+
 def test_set_up_notices_a_move_and_another_python(repository, tmp_path):
     def planned(*arguments: str) -> str:
         return subprocess.run(["make", "-n", *arguments], cwd=tmp_path, capture_output=True, text=True).stdout

@@ -5,7 +5,7 @@ from math import inf, isfinite
 
 import numpy as np
 import pytest
-from scipy.stats import binom, ttest_1samp
+from scipy.stats import binom
 
 from dlreport.statistics.intervals import of_median
 from dlreport.statistics.verdicts import (
@@ -111,16 +111,6 @@ def test_mean_in_range(values, verdict):
     assert outcome.verdict == verdict
     if len(values) > 1:
         assert (outcome.p <= 0.05) == (verdict != UNDECIDED)
-
-
-def test_a_mean_of_shares_is_judged_on_the_log_odds():
-    """Student's interval of the shares themselves would reach beyond 1."""
-    shares = [0.97, 0.995, 0.99]
-    assert mean_in_range(shares, 0.5, 1, 0.95).verdict == UNDECIDED
-    outcome = mean_in_range(shares, 0.5, 1, 0.95, shares=True)
-    assert outcome.verdict == SUPPORTED
-    odds = np.log(np.array(shares) / (1 - np.array(shares)))
-    assert outcome.p == pytest.approx(ttest_1samp(odds, 0).pvalue)
 
 
 def test_mann_whitney():
