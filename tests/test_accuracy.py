@@ -71,16 +71,24 @@ def test_test_streams_are_not_the_training_stream(settings):
 def test_the_table_of_replicates_has_each_accuracy_under_its_name(params, tmp_path, monkeypatch):
     """Solved is who has reached the optimum in training and in the test."""
     monkeypatch.chdir(tmp_path)
-    tested = {"test_accuracy": [0.995, 0.98, 0.99], "test_accuracy_report_batch": [0.5, 0.6, 1.0]}
-    monkeypatch.setattr(testing, "evaluate", lambda *_: pd.DataFrame({**tested, "test_sequences": 1000}))
-    write_tensors(Path("models/sequence/LSTM-5.safetensors"), [])
-    write_json(Path("metrics/sequence/train/LSTM-5.json"), {"train_accuracy_mean": [0.7, 1.0, 0.99]})
-    testing.evaluate_replicates("sequence", "LSTM-5", Task("LSTM", 5), params)
-    assert read_csv(Path("plots/sequence/replicates/LSTM-5.csv")).to_dict("list") == {
+    tested = {"test_accuracy": [0.995, 0.98, 0.99], "test_accuracy_report_batch": [0.5, 1.0, 0.6]}
+    given = []
+
+    def evaluate_three(*arguments):
+        given.extend(arguments)
+        return pd.DataFrame({**tested, "test_sequences": 1000})
+
+    monkeypatch.setattr(testing, "evaluate", evaluate_three)
+    part, task = "sequence/halfway", Task("LSTM", 5)
+    write_tensors(Path(f"models/{part}/LSTM-5.safetensors"), ["weights"])
+    write_json(Path(f"metrics/{part}/train/LSTM-5.json"), {"train_accuracy_mean": [0.7, 1.0, 0.99]})
+    testing.evaluate_replicates(part, "LSTM-5", task, params)
+    assert given == [task, ["weights"], params.sequence, params.seed]
+    assert read_csv(Path(f"plots/{part}/replicates/LSTM-5.csv")).to_dict("list") == {
         "replicate": [0, 1, 2],
         "train_accuracy_mean": [0.7, 1.0, 0.99],
         "test_accuracy": [0.995, 0.98, 0.99],
-        "test_accuracy_report_batch": [0.5, 0.6, 1.0],
+        "test_accuracy_report_batch": [0.5, 1.0, 0.6],
         "test_sequences": [1000] * 3,
         "solved": [0, 0, 1],
     }

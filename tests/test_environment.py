@@ -67,6 +67,7 @@ def without_workers() -> dict[str, str]:
         ({"cpu.max": "max 100000"}, 64),
         ({"cpu.max": "250000 100000"}, 2),
         ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "9900000 100000"}, 64),  # of more cores than the process may use
         ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 64),
         ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
         ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 1),

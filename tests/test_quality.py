@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlreport.config import ClassifierSettings
-from dlreport.gan import quality
+from dlreport.gan import classifier, quality
 from dlreport.gan.classifier import FEATURES, Classifier, Reading, read, train_classifier
 from dlreport.gan.images import as_images, as_pictures, normalise
 from dlreport.gan.quality import (
@@ -82,7 +82,7 @@ def test_training_is_by_adamw_under_one_cycle_of_the_rate(mnist, settings):
     torch.testing.assert_close(found.state_dict(), model.state_dict())
 
 
-def test_the_judge_reads_each_image_by_itself(mnist, settings):
+def test_the_judge_reads_each_image_by_itself(mnist, settings, monkeypatch):
     """It is in eval mode: in train mode BatchNorm would mix the batch."""
     images = as_images(mnist["train"]["images"][:20])
     trained = train_classifier(images, mnist["train"]["labels"][:20], 10, 1, settings, 1, "test")
@@ -90,6 +90,11 @@ def test_the_judge_reads_each_image_by_itself(mnist, settings):
     for model in (trained, Classifier.of_digits(untouched)):
         together = read(model, images).features
         torch.testing.assert_close(torch.cat([read(model, image[None]).features for image in images]), together)
+        with monkeypatch.context() as parts:
+            parts.setattr(classifier, "CHUNK", 8)
+            reading = read(model, images)
+        torch.testing.assert_close(reading.features, together)
+        torch.testing.assert_close(reading.confidence, model(images).softmax(1).amax(1))
     torch.testing.assert_close(trained.state_dict(), untouched)
 
 
