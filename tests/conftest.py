@@ -106,8 +106,8 @@ def kill_after(monkeypatch):
 def serial(tmp_path_factory) -> tuple[Path, str]:
     """A tiny copy of the project after its first `dvc repro`, and what that printed. To change it, copy it.
 
-    It had no network, where that can be arranged. What its stages read and drew is
-    beside it, in `serial.recorded` (see recorder/).
+    It had no network, where that can be arranged. What its stages read and drew is beside it, in `serial.recorded` (see
+    recorder/).
     """
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:

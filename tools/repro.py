@@ -65,9 +65,8 @@ class Pipeline:
             while not stopped.done():
                 for name in self.startable():
                     self.waiting.remove(name)
-                    started = len(self.stages) - len(
-                        self.waiting
-                    )  # also counts what is up to date, and what cannot run any more
+                    # also counts what is up to date, and what cannot run any more
+                    started = len(self.stages) - len(self.waiting)
                     print(f"Running stage '{name}' ({started} of {len(self.stages)})", flush=True)
                     self.running[asyncio.create_task(run_stage(name, self.slots(name)))] = name
                 if not self.running:

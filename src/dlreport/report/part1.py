@@ -9,7 +9,7 @@ import pandas as pd
 from dlreport.config import Params
 from dlreport.report.render import listed, significant
 from dlreport.report.shared import Row, records, source_code
-from dlreport.sequence.claims import EXPLODED
+from dlreport.sequence.claims import EXPLODED, Key
 from dlreport.sequence.curves import course
 from dlreport.sequence.mean_field import INPUT, mean_field
 from dlreport.sequence.memory import PROBE_SEQUENCES, PROBED
@@ -17,7 +17,6 @@ from dlreport.sequence.models import model_class
 from dlreport.sequence.thresholds import CHANCE, CONVERGED, FADED, GUESS_LOSS, SATURATED
 from dlreport.sequence.tracing import RANGE, TOP
 
-Task = tuple[str, int]  # model and length
 SETTINGS = {"hidden_dim": "hidden units:", "learning_rate": "learning rate"}  # words for keys that are none
 
 
@@ -113,7 +112,7 @@ def _reached(courses: list[Row]) -> str:
     return listed(when)
 
 
-def _logged(length: int, published: dict[str, Any], steps: dict[Task, pd.DataFrame]) -> dict[str, Any]:
+def _logged(length: int, published: dict[str, Any], steps: dict[Key, pd.DataFrame]) -> dict[str, Any]:
     """The loss and accuracy of a batch by model and step, as published and here. Here they are medians over the
     runs."""
     found = {}
@@ -134,7 +133,6 @@ def _gradients(params: Params, table: pd.DataFrame, longest: int) -> dict[str, A
     rows = _gradient_rows(table)
     start = [row for row in rows if (row["length"], row["when"]) == (longest, "start")]
     before = {row["model"]: row for row in start if row["cosine"] is not None}
-    growths = {model: f"{significant(row['growth_median'])} times as large" for model, row in before.items()}
     return {
         "faded": FADED,
         "exploded": EXPLODED,
@@ -143,7 +141,9 @@ def _gradients(params: Params, table: pd.DataFrame, longest: int) -> dict[str, A
         "top": TOP,
         "theory": mean_field(params.sequence.hidden_dim, INPUT),
         "gradient_rows": rows,
-        "growths_before": [f"{words} ({model})" for model, words in growths.items()],
+        "growths_before": [
+            f"{significant(row['growth_median'])} times as large ({model})" for model, row in before.items()
+        ],
         "cosines_before": [f"{row['cosine']:.3f} ({model})" for model, row in before.items()],
         "held_gates": _held_gates(table, params.sequence.models),
     }
@@ -172,16 +172,16 @@ def _held_gates(table: pd.DataFrame, models: list[str]) -> dict[str, list[Row]]:
     return found
 
 
-def _digits_read(table: pd.DataFrame) -> dict[Task, dict[str, list[float]]]:
+def _digits_read(table: pd.DataFrame) -> dict[Key, dict[str, list[float]]]:
     """The share of first digits that a probe reads at each time step, by task and `when`; means over the replicates."""
     means = table.groupby(["model", "length", "when", "t"], sort=False)["probe_accuracy"].mean()
-    found: dict[Task, dict[str, list[float]]] = defaultdict(dict)
+    found: dict[Key, dict[str, list[float]]] = defaultdict(dict)
     for (model, length, when), group in means.groupby(level=[0, 1, 2], sort=False):
         found[model, length][when] = group.tolist()
     return dict(found)
 
 
-def _probed_accuracy(table: pd.DataFrame) -> dict[Task, float]:
+def _probed_accuracy(table: pd.DataFrame) -> dict[Key, float]:
     """The accuracy of the probed replicates, by task."""
     answers = table[table["replicate"] < PROBED]
     right = answers["sequences"].where(answers["digit"] == answers["answer"], 0)
