@@ -43,7 +43,7 @@ def _fixed(value: float | None, digits: int = 4) -> str:
 
 
 def _percent(value: float | None, digits: int = 0) -> str:
-    """A share as a percentage. A share below 1 is never written as 100 %: it gets more digits instead."""
+    """A share as a percentage. A share below 1 is never written as 100%: it gets more digits instead."""
     if value is None:
         return "-"
     text = f"{value:.{digits}%}"

@@ -1,10 +1,10 @@
 """Tests whose outcome is a verdict: supported, not supported or undecided. docs/statistics.md gives the reasons.
 
 majority        Something holds in most runs. Supported if the exact interval of its share of all runs lies above a
-                half, not supported if the interval lies below. At 95 %, fewer than six runs decide nothing.
+                half, not supported if the interval lies below. At 95%, fewer than six runs decide nothing.
 at_least_one    Something can happen. One run in which it happens is proof. If it happens in none, `majority` decides.
 median_in_range The runs' median lies in a range. Supported if its exact interval lies inside, not supported if the
-                interval lies outside. At 95 %, fewer than six runs decide nothing.
+                interval lies outside. At 95%, fewer than six runs decide nothing.
 mean_in_range   The same for the mean, by Student's t. It is for three to five runs whose numbers are near to normal.
 mann_whitney    One set of runs has smaller values than another. Mann and Whitney's test tries every way to divide the
                 values into two such sets. Where values tie and there are more than 20,000 ways, it tries as many
@@ -12,7 +12,7 @@ mann_whitney    One set of runs has smaller values than another. Mann and Whitne
 trend           Values grow from group to group. Kendall's tau is compared with that of 10,000 random orders.
 one_of_ours     A published value could be one more run of ours, by its rank among our runs.
 
-All p-values are two-sided: at 95 % a verdict errs in at most one case of twenty, in either direction. Each outcome also
+All p-values are two-sided: at 95% a verdict errs in at most one case of twenty, in either direction. Each outcome also
 says what effect so many runs can show. For a comparison it is the effect that would be found in four cases of five.
 """
 
@@ -70,7 +70,7 @@ def small(p: Any, confidence: Any) -> Any:
 
 @cache
 def _sign_p(successes: int, trials: int) -> float:
-    """Two-sided p-value against a share of a half. It is at most 0.05 just where the exact 95 % interval leaves out a
+    """Two-sided p-value against a share of a half. It is at most 0.05 just where the exact 95% interval leaves out a
     half."""
     from scipy.stats import binomtest
 
@@ -146,7 +146,7 @@ def mean_in_range(values: Sequence[float], at_least: float, at_most: float, conf
 
 
 def _student_p(values: Sequence[float], at_least: float, at_most: float) -> float | None:
-    """The larger of the p-values against the range's two edges. It is at most 0.05 just where the 95 % interval holds
+    """The larger of the p-values against the range's two edges. It is at most 0.05 just where the 95% interval holds
     neither edge."""
     from scipy.stats import ttest_1samp
 
@@ -248,8 +248,8 @@ def one_of_ours(values: Sequence[float], published: float, confidence: float, tr
 
     If the published run is like our n runs, each of the n + 1 ranks is equally probable. So p = 2 rank / (n + 1), where
     the rank is counted from the nearer end. The statement is supported if on either side at least one run of ours is as
-    far out. It is not supported if p is small, which takes 39 runs at 95 %. Otherwise it is undecided. Fewer than six
-    runs decide nothing at 95 %.
+    far out. It is not supported if p is small, which takes 39 runs at 95%. Otherwise it is undecided. Fewer than six
+    runs decide nothing at 95%.
 
     `trials` is the number of sequences in the published test, which has an error of its own. With it, each run of ours
     counts not as one but as a chance: that Binomial(trials, its accuracy) is as far out as the published count.
