@@ -1,9 +1,10 @@
-"""Training of a sequence model by blocks of steps, in the three forms there are.
+"""The three engines that train a sequence model, a block of steps at a time.
 
-`Native`, in C, on a CPU with a C compiler, and `Fused`, by Triton, on CUDA: for a model with a step in native/cell.h
-and gpu/sequence.py. `Autograd` for every other model, on every other device, and where these cannot be.
+`Native` is written in C and needs a CPU and a C compiler. `Fused` is written in Triton and needs CUDA. Both serve the
+models that have a time step in native/cell.h and gpu/sequence.py. `Autograd` serves every other model and device, and
+also steps in where the other two cannot run.
 
-Shapes: K steps, R replicates, B batch, T time steps, D input dim.
+Shapes: K training steps, R replicates, B batch, T time steps, D input dim.
   `train` takes x [K, R, T, B, D] and target [K, R, B], updates the models' weights step by step, and returns loss and
   accuracy before each update [K, 2, R].
 """
@@ -20,20 +21,20 @@ from dlreport.native import sequence as native_sequence
 from dlreport.progress import log
 from dlreport.sequence.models.base import SequenceModel, accuracy, cross_entropy
 
-# PyTorch's defaults; the first decay is that of the gradients' running mean, the second that of their squares
+# PyTorch's defaults. The first decay is for the gradients' running mean, the second for that of their squares.
 DECAYS, EPSILON = {"RMSprop": (0.0, 0.99), "Adam": (0.9, 0.999)}, 1e-8
 
 
 def update_of(settings: SequenceSettings) -> tuple[tuple[float, float, float, float], float]:
-    """Learning rate, decay of the gradients' mean, of their squares, and epsilon; the norm from which on they are
-    clipped, infinite if they are not."""
+    """Return (learning rate, decay of the gradients' mean, decay of their squares, epsilon), and the norm above which
+    gradients are clipped. This norm is infinite if they are not clipped."""
     optimizer = settings.learning_rate, *DECAYS[settings.optimizer], EPSILON
     return optimizer, settings.clip.max_norm if settings.clip.mode == "effective" else math.inf
 
 
 def fused_serves(model: SequenceModel, settings: SequenceSettings, length: int, device: torch.device) -> bool:
-    """Whether `Fused` can train the model on this device; a line says why not, where there is another reason than that
-    the model has no step in gpu/sequence.py."""
+    """Whether `Fused` can train the model on this device. If a CUDA device cannot train a model that has a time step in
+    gpu/sequence.py, a line in the log gives the reason."""
     if device.type != "cuda" or not model.NATIVE:
         return False
     reason = without_triton()
@@ -49,7 +50,7 @@ def fused_serves(model: SequenceModel, settings: SequenceSettings, length: int, 
 
 
 class Native:
-    """One replicate (R = 1) on one thread of a CPU, by native/sequence.c."""
+    """Trains one replicate (R = 1) on one thread of a CPU, by native/sequence.c."""
 
     def __init__(self, model: SequenceModel, settings: SequenceSettings, precision: str):
         assert model.NATIVE
@@ -63,9 +64,9 @@ class Native:
         self.weights = flatten(list(model.parameters()))
         self.squares, self.gradients = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         self.means = torch.zeros_like(self.weights) if settings.optimizer == "Adam" else None
-        self.done = torch.zeros((), dtype=torch.int64)  # steps
+        self.done = torch.zeros((), dtype=torch.int64)  # the number of steps
         means = [] if self.means is None else [self.means]
-        self.state = [self.weights, self.squares, *means, self.done]  # all that training goes on from
+        self.state = [self.weights, self.squares, *means, self.done]  # what a checkpoint needs to continue training
 
     def train(self, x: Tensor, target: Tensor) -> Tensor:
         state = int(self.done), self.weights, self.squares, self.means, self.gradients
@@ -76,10 +77,11 @@ class Native:
 
 
 class Fused:
-    """All replicates at once on CUDA, by gpu/sequence.py; their weights, side by side, become the models'."""
+    """Trains all replicates at once on CUDA, by gpu/sequence.py. The network holds their weights side by side, and the
+    models' parameters become views of these."""
 
     def __init__(self, models: list[SequenceModel], settings: SequenceSettings, precision: str):
-        from dlreport.gpu.sequence import Network  # here, as Triton is not everywhere
+        from dlreport.gpu.sequence import Network  # imported here, since Triton is not installed everywhere
 
         (H, G), O = models[0].W_h.shape, len(models[0].b_p)
         self.device, cell = models[0].W_h.device, models[0].NATIVE
@@ -91,7 +93,7 @@ class Fused:
             for name, values in self.network.parameters(replicate).items():
                 values.copy_(model.get_parameter(name).detach())
                 model.get_parameter(name).data = values
-        self.state = self.network.state  # all that training goes on from
+        self.state = self.network.state  # what a checkpoint needs to continue training
         self.steps = Steps(self.network.step, self.device)
 
     def train(self, x: Tensor, target: Tensor) -> Tensor:
@@ -99,7 +101,7 @@ class Fused:
 
 
 def clip(gradients: list[Tensor], max_norm: float) -> None:
-    """Scale each replicate's gradients [R, ...], all parameters together, to a norm of at most `max_norm`, in place."""
+    """Scale gradients [R, ...] in place, so that each replicate's norm over all parameters is at most `max_norm`."""
     squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0)
     factor = (max_norm / (squares.sqrt() + 1e-6)).clamp(max=1)
     for gradient in gradients:
@@ -107,11 +109,12 @@ def clip(gradients: list[Tensor], max_norm: float) -> None:
 
 
 class Autograd:
-    """All replicates at once on any device, by autograd: their weights, stacked to [R, ...], become the models'.
+    """Trains all replicates at once on any device, by autograd. Their weights are stacked to [R, ...], and the models'
+    parameters become views of these.
 
-    Stacked products may round as R has it, so a replicate's last digits can depend on how many there are. With bf16 the
-    forward pass is under autocast, which rounds the products' results too; `Native` and `Fused` round what goes into
-    them alone.
+    Products of stacked matrices may round differently for different R, so a replicate's last digits can depend on the
+    number of replicates. With bf16 the forward pass runs under autocast, which rounds the products' operands and their
+    results. `Native` and `Fused` round the operands only.
     """
 
     def __init__(self, models: list[SequenceModel], settings: SequenceSettings, precision: str):
@@ -125,21 +128,21 @@ class Autograd:
             for replicate, model in enumerate(models):
                 model.get_parameter(name).data = value[replicate]
         self.device = value.device
-        # Adam corrects its running mean and squares for their start at zero by these: 1 - decay^steps
+        # Adam divides its running mean and squares by these, 1 - decay^steps, since both started at zero.
         self.seen = torch.zeros(2, device=self.device)
         self.state = [*self.weights.values(), *self.squares.values(), *self.means.values(), self.seen]
         self.gradients = torch.func.vmap(torch.func.grad(self.loss, has_aux=True))
         self.train = Steps(self.step, self.device)
 
     def loss(self, weights: dict[str, Tensor], x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Of one replicate; x [T, B, D], target [B] -> loss, and loss and accuracy [2]."""
+        """Compute one replicate's loss; x [T, B, D], target [B] -> loss, and loss and accuracy without gradient [2]."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             logits = torch.func.functional_call(self.model, weights, (x.transpose(0, 1),)).float()
         value = cross_entropy(logits, target)
         return value, torch.stack([value.detach(), accuracy(logits, target)])
 
     def step(self, x: Tensor, target: Tensor) -> Tensor:
-        """One step; x [R, T, B, D], target [R, B] -> loss and accuracy [2, R]."""
+        """Make one training step; x [R, T, B, D], target [R, B] -> loss and accuracy before the update [2, R]."""
         gradients, result = self.gradients(self.weights, x, target)
         if self.settings.clip.mode == "effective":
             clip(list(gradients.values()), self.settings.clip.max_norm)

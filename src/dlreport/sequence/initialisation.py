@@ -1,4 +1,4 @@
-"""Other beginnings for the sequence models than the report's. Ours. Shapes: as in models/base.py."""
+"""Initialisations of the sequence models that the published report does not have. Shapes: as in models/base.py."""
 
 from math import sqrt
 
@@ -8,28 +8,31 @@ from torch import Tensor, nn
 from dlreport.sequence.mean_field import INPUT, critical
 from dlreport.sequence.models.base import SequenceModel
 
-RECURRENT_ALONE = ("scaled", "critical", "orthogonal_recurrent")  # the schemes that change nothing else
+RECURRENT_ALONE = ("scaled", "critical", "orthogonal_recurrent")  # the schemes that change W_h only
 
 
 @torch.no_grad()
 def reinitialise(model: SequenceModel, scheme: str, generator: torch.Generator) -> None:
-    """Draw a sequence model's parameters anew, in place.
+    """Draw a sequence model's parameters anew, in place, by one of these schemes.
 
-    These change W_h alone, and leave every other parameter as it was drawn:
+    Three schemes change W_h only, and leave every other parameter as it was drawn:
 
-    scaled                W_h from N(0, 1/H), which keeps the size of a state that passes through it.
-    critical              W_h from N(0, w/H) with w so that gradients of a VanillaRNN that reads plain digits neither
-                          grow nor shrink (mean_field.py).
-    orthogonal_recurrent  Each recurrent block orthogonal (Saxe et al., 2014): a step back in time keeps a gradient's
-                          norm, but for the activations.
+    scaled                W_h is drawn from N(0, 1/H), so a product with it keeps the size of the state.
+    critical              W_h is drawn from N(0, w/H). With this w, the gradients of a VanillaRNN that reads plain
+                          digits neither grow nor shrink (mean_field.py).
+    orthogonal_recurrent  Each recurrent block is orthogonal (Saxe et al., 2014). A step back in time then keeps a
+                          gradient's norm, apart from the effect of the activations.
 
-    These change all weights and biases:
+    Two schemes change all weights and biases:
 
-    orthogonal            Each recurrent block orthogonal.
-    identity              Each recurrent block the identity (Le et al., 2015, there with ReLU).
+    orthogonal            Each recurrent block is orthogonal.
+    identity              Each recurrent block is the identity (Le et al., 2015, who used it with ReLU).
 
-    With both of the latter, all other weights are uniform within sqrt(6 / (fan in + fan out)) (Glorot & Bengio, 2010),
-    each block with the fans of its own, and biases zero, but one in the blocks that the model wants open.
+    In these two, all other weights are uniform between -a and a, where a = sqrt(6 / (fan in + fan out)) (Glorot &
+    Bengio, 2010). Each block has its own fan in and fan out. Biases are one in the blocks that the model lists in OPEN,
+    and zero elsewhere.
+
+    Raises ValueError for an unknown scheme.
     """
     H = len(model.W_h)
     for name, parameter in model.named_parameters():
@@ -51,12 +54,12 @@ def reinitialise(model: SequenceModel, scheme: str, generator: torch.Generator) 
 
 
 def _recurrent(H: int, scheme: str, generator: torch.Generator) -> Tensor:
-    """A recurrent block [H, H]."""
+    """Draw a recurrent block [H, H]."""
     match scheme:
         case "scaled":
             return torch.randn(H, H, generator=generator) / sqrt(H)
         case "critical":
-            # rounded, so that it is the same number on any machine
+            # w is rounded, so that it is the same number on any machine
             return torch.randn(H, H, generator=generator) * sqrt(round(critical(INPUT), 4) / H)
         case "orthogonal" | "orthogonal_recurrent":
             return nn.init.orthogonal_(torch.empty(H, H), generator=generator)

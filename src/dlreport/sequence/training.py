@@ -1,4 +1,4 @@
-"""Training of one sequence model on palindromes of one length. Report, part 1, "Training"."""
+"""Trains one sequence model on palindromes of one length. Part 1 of the report describes it under "Training"."""
 
 import math
 from collections.abc import Iterator
@@ -24,12 +24,13 @@ from dlreport.sequence.models import model_class
 from dlreport.sequence.models.base import SequenceModel
 from dlreport.sequence.task import Task
 
-BLOCK = 8192  # sequences drawn, and trained on, between two returns to Python: enough for that to cost nothing
+BLOCK = 8192  # sequences that an engine trains on between two returns to Python, so many that a return costs nothing
 
 
 @dataclass(frozen=True)
 class SequenceRun:
-    """A trained replicate: its weights, also half-way, and the loss and accuracy of every step, float32 [steps]."""
+    """A trained replicate: its weights at the end and half-way, and the loss and accuracy of every step, float32
+    [steps]."""
 
     weights: dict[str, np.ndarray]
     halfway: dict[str, np.ndarray]
@@ -46,7 +47,8 @@ def is_native(task: Task, device: torch.device, precision: str) -> bool:
 def build_engine(
     task: Task, models: list[SequenceModel], settings: SequenceSettings, device: torch.device, precision: str
 ) -> Native | Fused | Autograd:
-    """The native engine for the one model where it serves, else the GPU's or autograd's for all."""
+    """Return the engine that trains these models: the native one where it serves, else the fused one where it serves,
+    else autograd. For the native one there must be one model only."""
     if is_native(task, device, precision):
         (model,) = models
         return Native(model, settings, precision)
@@ -57,7 +59,7 @@ def build_engine(
 
 
 def steps_of_block(batch_size: int, device: torch.device) -> int:
-    """How many steps an engine is given at once."""
+    """Return how many steps an engine makes at once, at most."""
     return max(1, (BLOCK if device.type == "cpu" else 4 * BLOCK) // batch_size)
 
 
@@ -72,8 +74,8 @@ def train(
 ) -> list[SequenceRun]:
     """Train these replicates in this process, each from its own streams for initialisation and data.
 
-    By the native engine one, on a GPU and by autograd all at once. Goes on from a checkpoint if there is one. Raises
-    UserError naming the step if a loss is no longer finite.
+    With the native engine there must be one replicate only; the other engines train all at once. Training continues
+    from a checkpoint if there is one. Raises UserError that names the step if a loss is no longer finite.
     """
     prepare(threads=1)
 
@@ -102,11 +104,11 @@ def train(
                 generator.set_state(saved)
             bar.update(begin)
         half = settings.halfway
-        # Where steps were saved is one: by a device with other blocks, it may be none of this one's.
+        # `begin` is added, since a checkpoint of a device with other blocks may end within a block of this device.
         starts = sorted({begin, half, *range(0, settings.steps, block)} - {settings.steps})
 
         def blocks() -> Iterator[tuple[range, tuple[Tensor, Tensor], list[Tensor]]]:
-            """The steps that are left, with their data and where the streams are after these."""
+            """Yield the blocks of steps that are left, with their data and the streams' states after these data."""
             for steps in (range(*ends) for ends in pairwise([*starts, settings.steps]) if ends[0] >= begin):
                 drawn = draw(task.length, settings.batch_size, len(steps), data, device)
                 yield steps, drawn, [generator.get_state() for generator in data]
@@ -118,7 +120,7 @@ def train(
             if steps.start == half:
                 halfway = [_weights(model) for model in models]
             found = engine.train(*drawn)
-            following = next(left, None)  # drawn while a GPU still trains
+            following = next(left, None)  # the next data are drawn while a GPU still trains
             results[steps.start : steps.stop] = found
             bar.update(len(steps))
             _report(task, replicates, results, steps, settings)
@@ -144,14 +146,15 @@ def _arrays(weights: dict[str, Tensor]) -> dict[str, np.ndarray]:
 def draw(
     length: int, batch_size: int, steps: int, streams: list[torch.Generator], device: torch.device | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The data of the next K steps, a replicate from each stream: x [K, R, T, B, 1], target [K, R, B]."""
+    """Draw the data of the next K = `steps` training steps, for each of R replicates from its own stream. Returns
+    x [K, R, T, B, 1] and target [K, R, B]."""
     drawn = [palindromes.sample(steps * batch_size, length, generator, device) for generator in streams]
     x = torch.stack([x.view(steps, batch_size, -1, 1).transpose(1, 2) for x, _ in drawn], dim=1)
     return x, torch.stack([target.view(steps, batch_size) for _, target in drawn], dim=1)
 
 
 def _report(task: Task, replicates: list[int], results: Tensor, steps: range, settings: SequenceSettings) -> None:
-    """Log the lines that are due among these steps; refuse a loss that is no number."""
+    """Log loss and accuracy at those of these steps where a line is due. Raises UserError if a loss is not finite."""
     finite = results[steps.start : steps.stop, 0].isfinite().all(1).tolist()
     for step, fine in zip(steps, finite, strict=True):
         due = step % settings.log_every == 0 or step == settings.steps - 1
@@ -176,10 +179,11 @@ def train_replicates(
     workers: int,
     checkpoints: Checkpoints = NO_CHECKPOINTS,
 ) -> list[SequenceRun]:
-    """Train `count` runs in replicate order, on a CPU in up to `workers` processes of one thread each.
+    """Train `count` replicates and return them in their order. The native engine trains them in up to `workers`
+    processes of one thread each.
 
-    By the native engine a replicate's numbers depend on its own index and streams alone: not on `workers`, nor on how
-    many others run.
+    With the native engine a replicate's numbers depend only on its own index and streams. They depend neither on
+    `workers` nor on how many replicates there are.
     """
     where = select_device(device)
     check_precision(precision, where)

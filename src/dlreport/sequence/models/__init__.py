@@ -1,5 +1,5 @@
-"""The sequence models by the name that params.yaml gives them. A model's module is imported only when it is asked for,
-so a model that is not trained is nobody's dependency."""
+"""Lists the sequence models by the names that params.yaml gives them. A model's module is imported only when the model
+is asked for, so no stage depends on a model that it does not use."""
 
 from collections.abc import Iterable
 from importlib import import_module
@@ -9,9 +9,9 @@ from dlreport.errors import UserError
 
 
 class Entry(NamedTuple):
-    """Where a model is, and what a figure needs to know of it without loading it."""
+    """Says in which module a model is, and which colour it has. A figure gets the colour without loading the model."""
 
-    module: str  # of this package; its class has the model's name
+    module: str  # in this package; it defines a class with the model's name
     colour: str
 
 
@@ -23,18 +23,18 @@ MODELS = {
 
 
 def model_class(name: str) -> type[Any]:
-    """The SequenceModel of this name. Raises UserError for a name that is none of MODELS."""
+    """Return the subclass of SequenceModel that has this name. Raises UserError if the name is not in MODELS."""
     check_names([name])
     return getattr(import_module(f"{__name__}.{MODELS[name].module}"), name)
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
-    """By model, for the figures."""
+    """Return the colour of each model in the figures, by the model's name."""
     return {name: MODELS[name].colour for name in names}
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raises UserError naming the first that is none of MODELS."""
+    """Check that MODELS has all these names. Raises UserError that names the first one that is missing."""
     for name in names:
         if name not in MODELS:
             raise UserError(f"sequence.models: {name!r} is no model; choose from {', '.join(MODELS)}")

@@ -1,6 +1,8 @@
-"""GRU by PyTorch's definition (Cho et al., 2014, with the reset gate after the product). Ours; the report has none.
+"""The GRU as PyTorch defines it: that of Cho et al. (2014), with the reset gate applied after the product. This model
+is ours; the published report has no GRU.
 
-Shapes: as in base.py, with three recurrent blocks, W_r*, W_z*, W_n* side by side, and a bias for each of the products.
+Shapes: as in base.py, with three recurrent blocks, W_r*, W_z*, W_n* side by side (G = 3H). Each of the two products has
+a bias [G] of its own.
 
   r, z = sigmoid(x_t W_*x + b_*x + h_{t-1} W_*h + b_*h)
   n = tanh(x_t W_nx + b_nx + r * (h_{t-1} W_nh + b_nh))
@@ -14,7 +16,7 @@ from dlreport.sequence.models.base import SequenceModel, State, Units, normal
 
 
 class GRU(SequenceModel):
-    """Every parameter, the biases too, from N(0, 1), as in the published LSTM."""
+    """Draws every parameter, the biases too, from N(0, 1), as the published LSTM does."""
 
     EQUATIONS = (
         r"r_t = \sigma(x_t W_{rx} + b_{rx} + h_{t-1} W_{rh} + b_{rh})",

@@ -1,6 +1,7 @@
-"""LSTM from the report's equations. Its backward pass through time is in native/sequence.c.
+"""The LSTM of the published report. Its backward pass through time is in native/sequence.c.
 
-Shapes: as in base.py, with four recurrent blocks, W_i*, W_f*, W_o*, W_g* side by side, so that one product serves all.
+Shapes: as in base.py, with four recurrent blocks, W_i*, W_f*, W_o*, W_g* side by side (G = 4H), so that one product
+serves all.
 
   i, f, o = sigmoid(x_t W_*x + h_{t-1} W_*h + b_*),  g = tanh(x_t W_gx + h_{t-1} W_gh + b_g)
   c_t = g * i + c_{t-1} * f,  h_t = tanh(c_t) * o,  h_0 = c_0 = 0
@@ -13,7 +14,8 @@ from dlreport.sequence.models.base import SequenceModel, State, Units, normal
 
 
 class LSTM(SequenceModel):
-    """Report, part 1. Every parameter, the biases too, from N(0, 1). g is a tanh (the report's formula has sigma)."""
+    """The LSTM of part 1 of the report. Every parameter, the biases too, is drawn from N(0, 1). g is a tanh, although
+    the published formula has a sigma."""
 
     EQUATIONS = (
         r"g_t = \tanh(x_t W_{gx} + h_{t-1} W_{gh} + b_g)",
@@ -27,7 +29,7 @@ class LSTM(SequenceModel):
     STATE = ("h", "c")
     GATES = ("i", "f", "o")
     TANH = "g"
-    OPEN = (1,)  # the forget gate's (Jozefowicz et al., 2015)
+    OPEN = (1,)  # the forget gate's block (Jozefowicz et al., 2015)
     NATIVE = "lstm"
 
     def __init__(self, input_dim: int, hidden_dim: int, output_dim: int, generator: torch.Generator):

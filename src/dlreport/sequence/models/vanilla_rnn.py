@@ -1,6 +1,6 @@
-"""VanillaRNN from the report's equations. Its backward pass through time is in native/sequence.c.
+"""The VanillaRNN of the published report. Its backward pass through time is in native/sequence.c.
 
-Shapes: as in base.py, with one recurrent block.
+Shapes: as in base.py, with one recurrent block (G = H).
 
   h_t = tanh(x_t W_x + h_{t-1} W_h + b),  h_0 = 0
 """
@@ -12,7 +12,8 @@ from dlreport.sequence.models.base import SequenceModel, State, Units, normal
 
 
 class VanillaRNN(SequenceModel):
-    """Report, part 1. Weights from N(0, 1), biases zero: no scaling by fan-in."""
+    """The VanillaRNN of part 1 of the report. Weights are drawn from N(0, 1) without scaling by fan-in, and biases
+    start at zero."""
 
     EQUATIONS = (r"h_t = \tanh(x_t W_{hx} + h_{t-1} W_{hh} + b_h)",)
     BEGINNING = "every $W$ is drawn from $N(0, 1)$, without scaling by fan-in, and the biases start at zero"
