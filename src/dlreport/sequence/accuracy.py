@@ -1,4 +1,4 @@
-"""Test accuracy of trained sequence models. Report, part 1, "Test"."""
+"""Measures the test accuracy of trained sequence models. Part 1 of the report describes it under "Test"."""
 
 import pandas as pd
 import torch
@@ -13,8 +13,8 @@ Weights = dict[str, Tensor]
 
 
 def test_sequences(task: Task, replicate: int, settings: SequenceSettings, seed: int) -> tuple[Tensor, Tensor]:
-    """`settings.test.sequences` fresh palindromes, or all of the length where there are no more; shapes as for
-    palindromes.sample."""
+    """Return `settings.test.sequences` fresh palindromes, or all palindromes of the length if there are no more than
+    that. The shapes are those of palindromes.sample."""
     if palindromes.count_all(task.length) <= settings.test.sequences:
         return palindromes.enumerate_all(task.length)
     return palindromes.sample(settings.test.sequences, task.length, task.stream(seed, replicate, "test"))
@@ -22,10 +22,11 @@ def test_sequences(task: Task, replicate: int, settings: SequenceSettings, seed:
 
 @torch.no_grad()
 def evaluate(task: Task, replicates: list[Weights], settings: SequenceSettings, seed: int) -> pd.DataFrame:
-    """Test each replicate's weights on fresh sequences, from streams that no training uses: a row for each.
+    """Test each replicate's weights, and return a row for each replicate. Sequences are drawn from streams that no
+    training uses.
 
-    `test_accuracy` is that of the palindromes by `test_sequences`, as many as that column says;
-    `test_accuracy_report_batch` that of as many as the report tested.
+    `test_accuracy` is the accuracy on the palindromes of the function `test_sequences`; the column of that name has
+    their number. `test_accuracy_report_batch` is the accuracy on as many fresh palindromes as the report tested.
     """
     test, rows = settings.test, []
     for replicate, weights in enumerate(replicates):

@@ -1,8 +1,9 @@
-"""Decides the statements on the sequence models: claims 1 to 4 of the published report, its numbers, and findings of
-ours. Their words are in claims.yaml. docs/statistics.md gives the reason for each threshold.
+"""Decides the statements on the sequence models: those of claims 1 to 4 of the published report, those on its numbers,
+and our own findings. The words of the statements are in claims.yaml. docs/statistics.md gives the reason for each
+threshold.
 
-A statement about a length or a model that was not trained is left out. Where it can, a statement says what most runs
-do, as that has an exact test.
+A statement about a length or a model that was not trained is left out. Where possible, a statement says what most runs
+do, since that has an exact test.
 """
 
 from collections.abc import Iterator
@@ -40,14 +41,14 @@ from dlreport.statistics.verdicts import (
 )
 
 FILE = Path(__file__).with_name("claims.yaml")
-EARLY = 0.1  # share of the training: "within few steps", "quickly"
-AROUND = (0.11, 0.13)  # "around 0.12": nearer to it than to the 0.10 of a guess, and as far above
+EARLY = 0.1  # the first tenth of the training counts as "within few steps" and "quickly"
+AROUND = (0.11, 0.13)  # "around 0.12": no nearer to the 0.10 of a guess than to 0.12, and as far above 0.12
 GUESS = (0.09, 0.11)  # a guess is right in 0.1 of cases; a difference of 0.01 would be of no use
 KNEE = (4_000, 6_000)  # "about step 5,000", give or take a fifth
-ACCURACY_LOST = 0.5  # a model that loses this much without a thing needs it: it is most of what the model can do
-LOSS_AT_REST = 0.02  # a loss that moves by no more than this share has converged
-EXPLODED = 1 / FADED  # times its size at the last step: such a gradient has exploded
-GATES = {"i": "input", "f": "forget", "o": "output"}  # the LSTM's, by the names in their columns
+ACCURACY_LOST = 0.5  # a model needs a gate if it loses this much accuracy without it, which is most of what it can do
+LOSS_AT_REST = 0.02  # a loss that changes by no more than this share has converged
+EXPLODED = 1 / FADED  # a gradient has exploded if it is this many times as large as at the last time step, or more
+GATES = {"i": "input", "f": "forget", "o": "output"}  # the LSTM's gates, by their names in the columns of tables
 
 Key = tuple[str, int]  # model and length
 VANILLA, LSTM = "VanillaRNN", "LSTM"  # the models of the published report
@@ -55,7 +56,7 @@ VANILLA, LSTM = "VanillaRNN", "LSTM"  # the models of the published report
 
 @dataclass(frozen=True)
 class SequenceEvidence:
-    """What the stages of Part 1 found. A table has a row per replicate, or a column that names the replicate."""
+    """What the stages of Part 1 found. A table has a row for each replicate, or a column that names the replicate."""
 
     params: Params
     published: dict[str, Any]
@@ -76,7 +77,7 @@ class SequenceEvidence:
 
     @property
     def of_longer(self) -> dict[str, int]:
-        """What the texts on the longer training name."""
+        """Return the values that the texts on the longer training name."""
         longer = self.params.longer
         return {"length": longer.length, "steps": longer.steps, "from_step": longer.average_from}
 
@@ -86,7 +87,7 @@ class SequenceEvidence:
 
     @property
     def lengths(self) -> list[int]:
-        """The lengths at which both published models were trained."""
+        """Return the lengths at which both published models were trained."""
         lengths = sorted({length for _, length in self.replicates})
         return [n for n in lengths if {(VANILLA, n), (LSTM, n)} <= self.replicates.keys()]
 
@@ -116,11 +117,11 @@ class SequenceEvidence:
         return steps_to_reach(self.curves[task], CONVERGED)
 
     def ends(self, length: int) -> dict[str, pd.DataFrame]:
-        """The gradients of one length after training, by model."""
+        """Return each model's gradients at one length after training."""
         rows = self.gradients[(self.gradients["length"] == length) & (self.gradients["when"] == "end")]
         return dict(iter(rows.groupby("model", sort=False)))
 
-    # The tests, at the confidence of the parameters
+    # The tests, at the confidence that the parameters give
 
     def most(self, holds: list[bool]) -> Outcome:
         return majority(holds, self.params.sequence.test.confidence)
@@ -151,19 +152,19 @@ class SequenceEvidence:
         return self.smaller(spreads[0], spreads[1], names, what="medians of the standard deviation")
 
     def by_run(self, task: Key) -> list[pd.DataFrame]:
-        """The curve of each replicate."""
+        """Return the curve of each replicate."""
         return [one for _, one in self.curves[task].groupby("replicate")]
 
     def tested(self, task: Key) -> list[tuple[float, float]]:
-        """The exact interval of each replicate's test accuracy, which allows for the draw of the test's sequences."""
+        """Return the exact interval of each replicate's test accuracy. It allows for the draw of the sequences."""
         confidence, table = self.params.sequence.test.confidence, self.replicates[task]
         rows = zip(table["test_accuracy"], table["test_sequences"], strict=True)
         return [exact(round(accuracy * sequences), int(sequences), confidence) for accuracy, sequences in rows]
 
 
 def check(e: SequenceEvidence) -> Iterator[Statement]:
-    """All statements: the published numbers, then the claims in their order, then ours. A statement of ours is left out
-    if a claim says the same."""
+    """Yield all statements: those on the published numbers, then those of the claims in their order, then ours. A
+    statement of ours is left out if a claim says the same."""
     published = [statement for part in (numbers, claim_1, claim_2, claim_3, claim_4) for statement in part(e)]
     said = {statement.says for statement in published}
     yield from published
@@ -171,8 +172,8 @@ def check(e: SequenceEvidence) -> Iterator[Statement]:
 
 
 def numbers(e: SequenceEvidence) -> Iterator[Statement]:
-    """The published test has few sequences. So it is compared with tests of as few sequences by models as good as
-    ours."""
+    """Yield the statements on the published numbers. The published test has few sequences, so it is compared with tests
+    of as few sequences by models as good as ours."""
     published, confidence = e.published["sequence"], e.params.sequence.test.confidence
     for name, measure, trials in (("mean", TRAINING, None), ("test", TEST, published["test_sequences"])):
         for model, length in e.replicates:
@@ -272,20 +273,22 @@ def claim_4(e: SequenceEvidence) -> Iterator[Statement]:
 
 
 def _needed(gradients: pd.DataFrame, held: str) -> list[bool]:
-    """Whether each replicate loses ACCURACY_LOST or more when gates are held. The column `held` has what is left of its
-    accuracy."""
+    """Whether each replicate loses ACCURACY_LOST or more of its accuracy when gates are held. The column named `held`
+    has the accuracy that is left."""
     found = gradients.groupby("replicate")[["accuracy", held]].first()
     return (found["accuracy"] - found[held] >= ACCURACY_LOST).tolist()
 
 
 def _longest_solved(e: SequenceEvidence, model: str) -> list[float]:
-    """The greatest length that each replicate solves, 0 if none. Replicates count that were trained at all lengths."""
+    """Return the greatest length that each replicate solves, or 0 if it solves none. Only those replicates count that
+    were trained at all lengths."""
     runs = zip(*(e.column((model, length), "solved") for length in e.lengths), strict=False)
     return [max((n for n, solved in zip(e.lengths, run, strict=True) if solved), default=0) for run in runs]
 
 
 def ours(e: SequenceEvidence) -> Iterator[Statement]:
-    """Which tasks are solved, what is retained, where gradients explode, and which gate is needed."""
+    """Yield our own statements: which tasks are solved, what is retained, what longer training reaches, where gradients
+    explode, and which gate is needed."""
     for task in e.replicates:
         yield e.solved(OURS, task)
     for length in (15, 20):

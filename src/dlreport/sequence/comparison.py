@@ -1,4 +1,4 @@
-"""Our numbers beside the published ones."""
+"""Tables of our accuracies beside the published ones."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ Replicates = dict[tuple[str, int], pd.DataFrame]
 
 
 class Measure(NamedTuple):
-    """Where an accuracy is found."""
+    """Says where to find an accuracy."""
 
     ours: str  # the column of our tables
     published: str  # the key of published.yaml
@@ -24,15 +24,17 @@ MEASURES = {
 
 
 def published_value(published: dict[str, Any], measure: Measure, model: str, length: int) -> float | None:
-    """The published accuracy of a task; None if there is none."""
+    """Return the published accuracy of a model at a length, or None if there is none."""
     return published[measure.published].get(model, {}).get(length)
 
 
 def comparison_table(tasks: Replicates, published: dict[str, Any], confidence: float) -> pd.DataFrame:
-    """A row per task: the medians over its replicates, their intervals, and the published figures where there are any.
+    """Return a row for each task: the medians over its replicates, their intervals, and the published figures where
+    there are any.
 
-    `tasks` has a table by (model, length), with a row per replicate: train_accuracy_mean, test_accuracy,
-    test_accuracy_report_batch, test_sequences, solved. `published` is the sequence section of published.yaml.
+    `tasks` has a table for each (model, length), with a row for each replicate and the columns train_accuracy_mean,
+    test_accuracy, test_accuracy_report_batch, test_sequences, solved. `published` is the sequence section of
+    published.yaml.
 
     In the result `solved` is the share of the replicates that solve the task. The columns `_low` and `_high` are the
     interval of the median, by `of_median`; they are empty where there are too few replicates. A single replicate has
@@ -57,7 +59,8 @@ def comparison_table(tasks: Replicates, published: dict[str, Any], confidence: f
 
 
 def runs_table(tasks: Replicates, published: dict[str, Any]) -> pd.DataFrame:
-    """The rows of a chart: for each task, replicate and measure our accuracy, and the published one if there is one."""
+    """Return the rows of a chart: our accuracy for each task, replicate and measure, and the published accuracy if
+    there is one."""
     tables = [
         pd.DataFrame(
             {

@@ -1,7 +1,8 @@
-"""What the training curves and the traced gradients show, as numbers.
+"""Numbers that describe training curves and traced gradients.
 
-A curve has a row per replicate and window of steps: replicate, step, loss_mean, loss_min, loss_max, accuracy_mean, ….
-A table of gradients has a row per replicate and time step t.
+A curve has a row for each replicate and window of steps: replicate, step, loss_mean, loss_min, loss_max, accuracy_mean,
+…. `step` is the last step of the window. A table of gradients has a row for each replicate and time step t. A list that
+a function returns has a number for each replicate.
 """
 
 from math import inf, log10, sqrt
@@ -10,12 +11,12 @@ from statistics import median, median_high
 import numpy as np
 import pandas as pd
 
-POINTS = 60  # of a thinned curve
+POINTS = 60  # the most points that a thinned curve has for a replicate
 
 
 def thinned(curve: pd.DataFrame, points: int = POINTS) -> pd.DataFrame:
-    """What a chart draws: replicate, step, accuracy and loss, means over as many windows as make at most `points` of
-    them a replicate. A step is the last of its windows."""
+    """Return a curve of fewer points for a chart: replicate, step, accuracy, loss. Each point has the means over
+    several windows, so many that a replicate has at most `points` points, and the last step of these windows."""
     windows = curve.groupby("replicate").cumcount()
     group = windows // -(-(windows.max() + 1) // points)
     columns = {"step": ("step", "last"), "accuracy": ("accuracy_mean", "mean"), "loss": ("loss_mean", "mean")}
@@ -27,31 +28,34 @@ def _by_replicate(curve: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def steps_to_reach(curve: pd.DataFrame, threshold: float) -> list[float]:
-    """Of each replicate the last step of the first window whose mean accuracy is at least `threshold`; infinite if none
-    is."""
+    """Return the last step of each replicate's first window with a mean accuracy of at least `threshold`. It is
+    infinite if there is no such window."""
     reached = [one.loc[one["accuracy_mean"] >= threshold, "step"] for one in _by_replicate(curve)]
     return [inf if steps.empty else int(steps.iloc[0]) for steps in reached]
 
 
 def window_spread(curve: pd.DataFrame, average_from: int) -> list[float]:
-    """How much each replicate fluctuates at its end: standard deviation of accuracy's window means from `average_from`
-    on."""
+    """Return how much each replicate fluctuates at the end of training: the standard deviation of its windows' mean
+    accuracies from step `average_from` on."""
     late = curve[curve["step"] >= average_from]
     return [float(one["accuracy_mean"].std(ddof=0)) for one in _by_replicate(late)]
 
 
 def excess_spread(curve: pd.DataFrame, average_from: int, batch_size: int) -> list[float]:
-    """How much of `window_spread` is more than the draw of the batches: of each replicate the root of the windows'
-    variance less that of a binomial share, p (1 - p) / sequences, of a window with accuracy p; 0 if nothing is left."""
-    spreads, window = window_spread(curve, average_from), curve["step"].iloc[0] + 1  # steps of the first, a full one
+    """Return the part of `window_spread` that the random batches do not explain.
+
+    The variance of each replicate's windows is reduced by that of a binomial share, p (1 - p) / sequences, where p is a
+    window's accuracy. The result is the square root of what is left, or 0 if nothing is left.
+    """
+    spreads, window = window_spread(curve, average_from), curve["step"].iloc[0] + 1  # steps of the first, full window
     late = _by_replicate(curve[curve["step"] >= average_from])
     drawn = [float((one["accuracy_mean"] * (1 - one["accuracy_mean"])).mean()) / (batch_size * window) for one in late]
     return [sqrt(max(0.0, spread**2 - noise)) for spread, noise in zip(spreads, drawn, strict=True)]
 
 
 def _late_halves(curve: pd.DataFrame, column: str, average_from: int) -> list[tuple[float, float]]:
-    """Of each replicate the means of a column over both halves of the windows from `average_from` on; equal if there is
-    one window alone."""
+    """Return each replicate's means of a column over the first and the second half of its windows from step
+    `average_from` on. The two are equal if there is only one window."""
     halves = []
     for one in _by_replicate(curve[curve["step"] >= average_from]):
         values, half = one[column], len(one) // 2
@@ -60,17 +64,20 @@ def _late_halves(curve: pd.DataFrame, column: str, average_from: int) -> list[tu
 
 
 def late_gain(curve: pd.DataFrame, average_from: int) -> list[float]:
-    """How much the accuracy of each replicate still rises at the end, between these halves."""
+    """Return how much each replicate's accuracy still rises at the end, from the first to the second of the halves of
+    `_late_halves`."""
     return [float(second - first) for first, second in _late_halves(curve, "accuracy_mean", average_from)]
 
 
 def late_fall(curve: pd.DataFrame, average_from: int) -> list[float]:
-    """By which share the loss of each replicate still falls at the end, between these halves."""
+    """Return the share by which each replicate's loss still falls at the end, from the first to the second of the
+    halves of `_late_halves`."""
     return [float(1 - second / first) for first, second in _late_halves(curve, "loss_mean", average_from)]
 
 
 def knee(curve: pd.DataFrame) -> list[float]:
-    """Of each replicate the step at which two straight lines, one before and one after it, fit the loss best."""
+    """Return the step of each replicate at which two straight lines, one before and one after it, fit the loss best.
+    It is infinite if there are fewer than seven windows."""
     steps = []
     for one in _by_replicate(curve):
         x, y = one["step"].to_numpy(dtype=float), one["loss_mean"].to_numpy()
@@ -81,18 +88,19 @@ def knee(curve: pd.DataFrame) -> list[float]:
 
 
 def _errors_of_lines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """For each n the squared errors, summed, of the least-squares line through the first n points. By running sums: to
-    fit each line anew would take a thousand times as long."""
+    """Return, for each n, the sum of the squared errors of the least-squares line through the first n points. It is
+    computed from running sums, since fitting each line anew would take a thousand times as long."""
     x, y, n = (x - x.mean()) / np.ptp(x), y - y.mean(), np.arange(1, len(x) + 1)
     sum_x, sum_y = x.cumsum(), y.cumsum()
     xx, xy, yy = (x * x).cumsum() - sum_x**2 / n, (x * y).cumsum() - sum_x * sum_y / n, (y * y).cumsum() - sum_y**2 / n
-    with np.errstate(invalid="ignore"):  # one point alone has no line
+    with np.errstate(invalid="ignore"):  # for n = 1 it divides 0 by 0: one point has no line
         return yy - xy**2 / xx
 
 
 def course(curve: pd.DataFrame, threshold: float, steps: int, average_from: int) -> dict[str, float]:
-    """One task's training in a few numbers, medians over replicates: the loss of the first window, after a tenth of the
-    steps, and of the last; `reached` by `steps_to_reach`; `gain` and `spread` by `late_gain` and `window_spread`."""
+    """Summarise one task's training by medians over the replicates: the loss of the first window, of the first window
+    that ends after a tenth of the steps, and of the last; `reached` from `steps_to_reach`; `gain` and `spread` from
+    `late_gain` and `window_spread`."""
     loss = curve.groupby("step")["loss_mean"].median()
     return {
         "loss_first": loss.iloc[0],
@@ -105,18 +113,22 @@ def course(curve: pd.DataFrame, threshold: float, steps: int, average_from: int)
 
 
 def first_over_last(gradients: pd.DataFrame) -> list[float]:
-    """Of each replicate of one model the median sequence's gradient at the first time step over that at the last."""
+    """Return each replicate's median, over the sequences, of the gradient at the first time step divided by that at the
+    last. The table must be of one model, one length and one `when`."""
     return gradients.pivot(index="replicate", columns="t", values="growth_median").iloc[:, 0].tolist()
 
 
 def distance_from_one(ratios: list[float]) -> list[float]:
-    """How far each ratio is from 1, in powers of ten, whether above or below; infinite for 0."""
+    """Return how far each ratio is from 1, in powers of ten, whether above or below. It is infinite for 0."""
     return [abs(log10(ratio)) if ratio > 0 else inf for ratio in ratios]
 
 
 def with_growth(gradients: pd.DataFrame) -> pd.DataFrame:
-    """The table with what a chart of the growth draws: `back`, the steps back from the last, and `growth_rms`, the root
-    mean square of the sequences' gradients, by c where there is one, over that at the last step."""
+    """Add the columns that a chart of the growth draws.
+
+    `back` counts the time steps back from the last one. `growth_rms` is the root mean square of the sequences'
+    gradients, by c_t if the model has a cell state and else by h_t, divided by that at the last time step.
+    """
     run = ["model", "length", "replicate", "when"]
     rms = gradients["gradient_cell"].fillna(gradients["gradient"])
     last = gradients.groupby(run)["t"].transform("max")

@@ -3,8 +3,8 @@
 Every function takes the rows of a table, as drawing.rows makes them, and returns a chart. `models` gives each model's
 colour, in the order in which the models are shown. `revisions` is true if the rows are of several revisions.
 
-The tables have the columns model, length, replicate, and those that a function names. The column `when` is start,
-halfway or end (of training).
+The tables have the columns model, length, replicate, and those that a function names. In the column `when` is the time
+of training: start, halfway or end.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ from dlreport.drawing import replicates as of_replicates
 from dlreport.sequence.comparison import MEASURES
 from dlreport.sequence.thresholds import CHANCE, GUESS_LOSS
 
-LEAST_LOSS = 1e-9  # below it, fp32 cannot tell the loss of a batch of 128 from zero
+LEAST_LOSS = 1e-9  # fp32 cannot tell a smaller loss of a batch of 128 from zero
 LENGTH = "'length ' + datum.value"
 PUBLISHED = {"filter": "isValid(datum.published) && datum.published !== ''"}  # rows with a published number
 BY_ACCURACY = {"scale": {"scheme": "viridis", "domain": [0, 1]}}  # a scale of colours
@@ -83,15 +83,15 @@ def accuracy_by_length(data: Chart, models: Mapping[str, str], *, revisions: boo
 
 
 def accuracy_curves(data: Chart, models: Mapping[str, str], *, revisions: bool = False) -> Chart:
-    """Training accuracy by step, a panel for each length. Columns: step, accuracy."""
+    """Draw the training accuracy by step, with a panel for each length. Columns: step, accuracy."""
     y = number("accuracy", "accuracy", **UNIT)
     lines = of_replicates(STEP, y, colour("model", models), revisions=revisions)
     return panels([*lines, *GUESS], data, "length", 4, LENGTH)
 
 
 def loss_curves(data: Chart, models: Mapping[str, str], *, revisions: bool = False) -> Chart:
-    """Training loss by step on a logarithmic axis, a panel for each length. Columns: step, loss. There may be a column
-    `published` with the losses that the published training logs print; these have rows of their own."""
+    """Draw the training loss by step on a logarithmic axis, with a panel for each length. Columns: step, loss. There
+    may be a column `published` with the losses that the published training logs print; these have rows of their own."""
     scale = {"type": "log", "domainMin": LEAST_LOSS, "clamp": True}
     y = number("loss", "loss", scale=scale, axis=LOG["axis"])
     lines = of_replicates(STEP, y, colour("model", models), revisions=revisions)
@@ -112,8 +112,8 @@ def loss_curves(data: Chart, models: Mapping[str, str], *, revisions: bool = Fal
 
 
 def _median_and_range(x: Chart, name: str, title: str) -> list[Chart]:
-    """Layers with a line for the median sequence, and a band for the range of the sequences, for each `when`. Both are
-    medians over the replicates."""
+    """Return layers with a line for the median sequence and a band for the range of the sequences, for each `when`.
+    Both are medians over the replicates."""
 
     def median(end: str) -> Chart:
         return number(f"{name}_{end}", title, aggregate="median", **LOG)
@@ -137,9 +137,9 @@ def _median_and_range(x: Chart, name: str, title: str) -> list[Chart]:
 
 
 def growth(data: Chart, models: Mapping[str, str], *, revisions: bool = False) -> Chart:
-    """A sequence's gradient as a multiple of that at the last step, by the number of steps back, at the greatest
-    length. Each model has a panel. Columns: when, back, growth_low, growth_median, growth_high, growth_rms (root mean
-    square).
+    """Draw a sequence's gradient as a multiple of that at the last time step, by the number of time steps back, at the
+    greatest length. Each model has a panel. Columns: when, back, growth_low, growth_median, growth_high, growth_rms
+    (root mean square).
     """
     x = number("back", "time steps back from the last", **WHOLE)
     title = "gradient over the last step's"
@@ -176,15 +176,16 @@ def growth(data: Chart, models: Mapping[str, str], *, revisions: bool = False) -
 
 
 def _by_length(lengths: Sequence[int]) -> Chart:
-    """A menu beside a chart that chooses one of the lengths, and the filter that follows it. The last length is chosen
-    at first."""
+    """Return a menu beside a chart that chooses one of the lengths, and the filter that follows it. The last length is
+    chosen at first."""
     choose = {"name": "at", "value": lengths[-1], "bind": {"input": "select", "options": [*lengths], "name": "length "}}
     return {"params": [choose], "transform": [{"filter": "datum.length == at"}]}
 
 
 def gradients(data: Chart, models: Mapping[str, str], lengths: Sequence[int]) -> Chart:
-    """The norm of a sequence's gradient by time step, a panel for each model. The gradient is d loss / d c_t if the
-    model has a cell state, or else d loss / d h_t. Columns: when, t, gradient_low, gradient_median, gradient_high."""
+    """Draw the norm of a sequence's gradient by time step, with a panel for each model. The gradient is d loss / d c_t
+    if the model has a cell state, or else d loss / d h_t. Columns: when, t, gradient_low, gradient_median,
+    gradient_high."""
     return panels(
         _median_and_range(TIME, "gradient", "norm of the gradient"),
         data,
@@ -196,7 +197,8 @@ def gradients(data: Chart, models: Mapping[str, str], lengths: Sequence[int]) ->
 
 
 def saturation(data: Chart, models: Mapping[str, str], lengths: Sequence[int]) -> Chart:
-    """Shares of saturated tanh units and gates by time step; a panel for each model. Columns: when, t, units, share."""
+    """Draw the shares of saturated tanh units and gates by time step, with a panel for each model. Columns: when, t,
+    units, share."""
     dash = {"field": "units", "type": "nominal", "title": None, "sort": None}
     y = number("share", "saturated share", **UNIT)
     return panels(
@@ -210,7 +212,7 @@ def saturation(data: Chart, models: Mapping[str, str], lengths: Sequence[int]) -
 
 
 def probe(data: Chart, models: Mapping[str, str], *, revisions: bool = False) -> Chart:
-    """The share of first digits that a linear probe reads from h_t, by time step, before and after training. Each
+    """Draw the share of first digits that a linear probe reads from h_t, by time step, before and after training. Each
     length has a panel. Columns: when, t, probe_accuracy."""
     y = number("probe_accuracy", "first digits read", **UNIT)
     kept = [{"filter": "datum.when === 'end'" if revisions else "datum.when !== 'halfway'"}]
@@ -220,7 +222,7 @@ def probe(data: Chart, models: Mapping[str, str], *, revisions: bool = False) ->
 
 
 def confusion(data: Chart, models: Mapping[str, str], lengths: Sequence[int]) -> Chart:
-    """The share of each answer by first digit, a panel for each model. Columns: digit, answer, share."""
+    """Draw the share of each answer by first digit, with a panel for each model. Columns: digit, answer, share."""
     share = {"field": "share", "type": "quantitative", "title": "share of the answers"}
     return panels(
         [
@@ -247,7 +249,7 @@ def confusion(data: Chart, models: Mapping[str, str], lengths: Sequence[int]) ->
 
 
 def accuracy_by_digit(data: Chart, models: Mapping[str, str]) -> Chart:
-    """Test accuracy by first digit, a panel for each length. Columns: digit, accuracy."""
+    """Draw the test accuracy by first digit, with a panel for each length. Columns: digit, accuracy."""
     x = number("digit", "first digit", **WHOLE)
     y = number("accuracy", "accuracy", **UNIT)
     return panels([*of_replicates(x, y, colour("model", models), revisions=False), *GUESS], data, "length", 4, LENGTH)
@@ -273,7 +275,7 @@ def ablation(data: Chart, *, revisions: bool = False) -> Chart:
 
 
 def ablation_curves(data: Chart, variants: Sequence[str]) -> Chart:
-    """Training accuracy by step, a panel for each variant. Columns: variant, length, step, accuracy."""
+    """Draw the training accuracy by step, with a panel for each variant. Columns: variant, length, step, accuracy."""
     y = number("accuracy", "accuracy", **UNIT)
     by_length = {"field": "length", "type": "nominal", "title": "length", "scale": {"range": [BLUE, ORANGE]}}
     lines = of_replicates(STEP, y, by_length, revisions=False)
@@ -281,13 +283,13 @@ def ablation_curves(data: Chart, variants: Sequence[str]) -> Chart:
 
 
 def with_variants(table: pd.DataFrame) -> pd.DataFrame:
-    """The study's table with a column `variant`, which says in words what tells its variants apart."""
+    """Add to the study's table a column `variant`, which says in words what tells the variants apart."""
     words = table["initialisation"].str.replace("_", " ") + ", clipping " + table["clip"]
     return table.assign(variant=table["model"] + ", " + table["hidden_dim"].astype(str) + " units, " + words)
 
 
 def study(data: Chart) -> Chart:
-    """How many runs solve each length, a row for each variant. Columns: variant, length, solved, replicates,
+    """Draw how many runs solve each length, with a row for each variant. Columns: variant, length, solved, replicates,
     test_accuracy_mean."""
     place = {
         "x": {"field": "length", "type": "ordinal", "title": "palindrome length", "axis": {"labelAngle": 0}},

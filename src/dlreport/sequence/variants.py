@@ -1,4 +1,5 @@
-"""What mean-field theory predicts of a variant of the VanillaRNN, and what is measured, before any training."""
+"""The growth of gradients in a variant of the VanillaRNN before training, as mean-field theory predicts it and as
+measured."""
 
 import torch
 
@@ -10,9 +11,12 @@ from dlreport.sequence.tracing import reach
 
 
 def growth_at_the_start(task: Task, settings: SequenceSettings, params: Params) -> dict[str, float]:
-    """By what the norm of a gradient grows a step back in time (root mean square over sequences), with the weights of
-    the first replicate before training: `growth_predicted` for independent weights of their size, and
-    `growth_measured`, the geometric mean over the steps."""
+    """Return the factor by which a step back in time multiplies the norm of a gradient (root mean square over
+    sequences), with the first replicate's weights before training.
+
+    `growth_predicted` is the theory's, for independent weights with the mean square of these. `growth_measured` is the
+    geometric mean over the time steps. `hidden_dim` is returned with them.
+    """
     model = task.build(settings.hidden_dim, task.stream(params.seed, 0, "init"), settings.initialisation)
     x, target = palindromes.sample(params.gradients.sequences, task.length, task.stream(params.seed, 0, "gradients"))
     norms = reach(model, x, target)["gradient"]

@@ -1,15 +1,17 @@
-"""A training's steps in few numbers."""
+"""Summaries of the loss and accuracy of a training's steps."""
 
 import numpy as np
 
 
 def mean_accuracy(accuracy: np.ndarray, average_from: int) -> float:
-    """The report's training accuracy: mean of `accuracy` [steps] from `average_from` up to, not including, the last."""
+    """Return the report's training accuracy: the mean of `accuracy` [steps] from step `average_from` on, without the
+    last step."""
     return float(accuracy[average_from:-1].mean(dtype=np.float64))
 
 
 def windowed(loss: np.ndarray, accuracy: np.ndarray, size: int) -> dict[str, np.ndarray]:
-    """Mean, min and max of loss and accuracy [steps] over windows of `size` steps (the last may be shorter).
+    """Compute mean, minimum and maximum of loss and accuracy [steps] over windows of `size` steps. The last window may
+    be shorter.
 
     Returns columns [windows]; `step` is the last step of each window.
     """
@@ -25,6 +27,7 @@ def windowed(loss: np.ndarray, accuracy: np.ndarray, size: int) -> dict[str, np.
 
 
 def single_steps(loss: np.ndarray, accuracy: np.ndarray, every: int) -> dict[str, np.ndarray]:
-    """Loss and accuracy [steps] of each `every`-th step and of the last, as the report's training logs print them."""
+    """Return loss and accuracy [steps] at every `every`-th step and at the last, as the report's training logs print
+    them."""
     steps = np.unique([*range(0, len(loss), every), len(loss) - 1])
     return {"step": steps, "loss": loss[steps], "accuracy": accuracy[steps]}
