@@ -1,5 +1,5 @@
-"""A claim as statements that numbers can decide. Each statement has a test, a verdict, and a sentence that says the
-verdict.
+"""Splits a claim into statements that numbers can decide. Each statement has a test, a verdict, and a sentence that
+says the verdict.
 
 The report's tables and its prose take verdict and sentence from here.
 """
@@ -18,7 +18,7 @@ from dlreport.io import read_yaml
 from dlreport.statistics.verdicts import NOT_SUPPORTED, SUPPORTED, UNDECIDED, Outcome, small
 
 VERDICTS = (SUPPORTED, NOT_SUPPORTED, UNDECIDED)
-OURS = "ours"  # stands in place of a claim's number where the finding is ours
+OURS = "ours"  # takes the place of a claim's number if the finding is ours
 CHOICE = re.compile(r"\[(.*?)\|(.*?)(?:\|(.*?))?\]")
 
 
@@ -29,20 +29,20 @@ class Statement:
     claim: int | str  # its number in the report, 0 for the published numbers, or OURS
     statement: str
     test: str  # the statistic and its threshold
-    why: str  # this threshold
-    says: str  # in prose, with [words if it holds|words if it does not], and perhaps |words if undecided
-    section: str  # of the report, which says it
+    why: str  # the reason for this threshold
+    says: str  # the sentence, with [words if it holds|words if it does not], and perhaps |words if undecided
+    section: str  # the section of the report that says it
     outcome: Outcome
     headline: str = ""  # like `says`, for the first lines of the report; empty if it is not said there
 
     def sentence(self, verdict: str) -> str:
-        """What is said with this verdict."""
+        """Return the sentence that says this verdict."""
         return f"{_clause(self.says, verdict)} ({self.outcome.evidence})."
 
 
 def _clause(text: str, verdict: str) -> str:
-    """The text with the words of this verdict; an empty text stays empty. Undecided takes the third words, or the first
-    if there are no third ones."""
+    """Return the text with the words of this verdict. An empty text stays empty. Undecided takes the third words, or
+    the first if there are no third ones."""
 
     def chosen(words: re.Match[str]) -> str:
         return words[2] if verdict == NOT_SUPPORTED else (words[3] or words[1]) if verdict == UNDECIDED else words[1]
@@ -54,23 +54,24 @@ def _clause(text: str, verdict: str) -> str:
 
 
 class Claims:
-    """A file of claims: what is published, and the words of the statements that test it."""
+    """Reads a file of claims, which says what is published and has the words of the statements that test it."""
 
     def __init__(self, path: Path, **values: Any):
-        """`values` are what the texts of all statements may name."""
+        """The texts of all statements may name these `values`."""
         self.path, self.entries, self.values = path, read_yaml(path), values
 
     def each(self, key: str) -> dict[int, Any]:
-        """What stands under this key, such as `published`, by claim."""
+        """Return what each claim has under this key, such as `published`. Claims without the key are left out."""
         return {claim: entry[key] for claim, entry in self.entries.items() if key in entry}
 
     def sections(self) -> set[str]:
-        """The sections that its statements name."""
+        """Return the sections that the file's statements name."""
         found = (entry["statements"].values() for entry in self.entries.values() if "statements" in entry)
         return {texts["section"] for statements in found for texts in statements if "section" in texts}
 
     def state(self, claim: int | str, name: str, outcome: Outcome, **values: Any) -> Statement:
-        """One of the file's statements with its outcome. Its texts may name these `values` and all statements' own."""
+        """Return one of the file's statements with its outcome. Its texts may name these `values` and those that the
+        texts of all statements may name. Raises UserError if they name any other."""
         texts = {"section": "length {length}", **self.entries[claim]["statements"][name]}
         try:
             said = {key: text.format(**self.values, **values) for key, text in texts.items()}
@@ -80,7 +81,7 @@ class Claims:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values of several tests, raised by Holm's correction (1979, Scandinavian Journal of Statistics 6).
+    """Raise the p-values of several tests by Holm's correction (1979, Scandinavian Journal of Statistics 6).
 
     The smallest of n p-values is multiplied by n, the next by n - 1, and so on. None becomes smaller than the one
     before, and none larger than 1.
@@ -93,10 +94,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def table(statements: Iterable[Statement]) -> pd.DataFrame:
-    """A row per statement. Our own findings come last; their claim is empty.
+    """Return a table with a row for each statement. Our own findings come last; their claim is empty.
 
-    Holm's correction within a claim gives `p_corrected`, and the verdict by that p-value is `corrected`. The corrected
-    verdict decides the headline.
+    The column `p_corrected` has the p-value after Holm's correction within a claim, and `corrected` has the verdict by
+    that p-value. The corrected verdict decides the headline.
     """
     statements = [*statements]
     rows = [
@@ -121,8 +122,8 @@ def table(statements: Iterable[Statement]) -> pd.DataFrame:
 
 
 def counts(statements: pd.DataFrame) -> dict[str, int | dict[str, int]]:
-    """How many published statements have each verdict, in all and in each claim; how many verdicts Holm's correction
-    makes undecided; and how many of our own statements have each verdict."""
+    """Count how many published statements have each verdict, in all and in each claim; how many verdicts Holm's
+    correction makes undecided; and how many of our own statements have each verdict."""
 
     def by_verdict(rows: pd.DataFrame) -> dict[str, int]:
         return {verdict.replace(" ", "_"): int((rows["verdict"] == verdict).sum()) for verdict in VERDICTS}
@@ -139,13 +140,13 @@ def counts(statements: pd.DataFrame) -> dict[str, int | dict[str, int]]:
 
 
 def metrics(statements: pd.DataFrame) -> dict[str, int]:
-    """`counts` in few numbers, for `dvc metrics diff`: how many statements have each verdict, and how many are
-    supported of each claim."""
+    """Shorten `counts` for `dvc metrics diff`: how many published statements have each verdict, how many verdicts the
+    correction makes undecided, and how many statements of each claim, and of ours, are supported."""
     found = counts(statements)
     whole = {name: value for name, value in found.items() if not isinstance(value, dict)}
     return whole | {f"{name}_supported": each[SUPPORTED] for name, each in found.items() if isinstance(each, dict)}
 
 
 def means_of_fifths(values: pd.Series | pd.DataFrame) -> pd.Series | pd.DataFrame:
-    """Means of five equal parts of the rows, in their order. Fewer than five rows make fewer parts."""
+    """Return the means of five equal parts of the rows, in their order. Fewer than five rows make fewer parts."""
     return values.groupby(np.arange(len(values)) * 5 // len(values)).mean()

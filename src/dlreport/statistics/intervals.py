@@ -1,4 +1,4 @@
-"""Two-sided intervals: of a share that was counted, and of the median or mean over replicates."""
+"""Two-sided intervals of a share that was counted, and of the median or mean over replicates."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -10,8 +10,8 @@ from statistics import mean, median, stdev
 
 @cache
 def exact(successes: int, trials: int, confidence: float) -> tuple[float, float]:
-    """Clopper and Pearson's interval of a share (1934, Biometrika 26). It errs no more often than it says, with any
-    number of trials."""
+    """Return the interval of a share by Clopper and Pearson (1934, Biometrika 26). It errs no more often than
+    `confidence` says, with any number of trials."""
     from scipy.stats import binomtest
 
     interval = binomtest(successes, trials).proportion_ci(confidence, method="exact")
@@ -19,11 +19,11 @@ def exact(successes: int, trials: int, confidence: float) -> tuple[float, float]
 
 
 def of_median(values: Sequence[float], confidence: float) -> tuple[float, float]:
-    """Interval of the replicates' median. Its ends are two of the values (David and Nagaraja, 2003, Order Statistics,
-    7.1), so it never leaves their limits.
+    """Return the interval of the replicates' median. Its ends are two of the values (David and Nagaraja, 2003, Order
+    Statistics, 7.1), so it never leaves their range.
 
-    It is exact whatever the distribution. At 95 % it is NaN for fewer than six values: even the interval from the
-    smallest to the largest of five values would err in 6 % of cases.
+    It is exact whatever the distribution. At 95% it is NaN for fewer than six values: even the interval from the
+    smallest to the largest of five values would err in 6% of cases.
     """
     from scipy.stats import quantile_test
 
@@ -34,7 +34,8 @@ def of_median(values: Sequence[float], confidence: float) -> tuple[float, float]
 
 
 def student(values: Sequence[float], confidence: float) -> tuple[float, float]:
-    """Student's t interval of the replicates' mean. It takes them for normally distributed. NaN for one alone."""
+    """Return Student's t interval of the replicates' mean. It assumes that they are normally distributed. It is NaN for
+    a single one."""
     from scipy.stats import t
 
     if len(values) < 2:

@@ -2,18 +2,19 @@
 
 majority        Something holds in most runs. Supported if the exact interval of its share of all runs lies above a
                 half, not supported if the interval lies below. At 95%, fewer than six runs decide nothing.
-at_least_one    Something can happen. One run in which it happens is proof. If it happens in none, `majority` decides.
+at_least_one    Something can happen. One run in which it happens is proof. If it happens in no run, `majority` decides.
 median_in_range The runs' median lies in a range. Supported if its exact interval lies inside, not supported if the
                 interval lies outside. At 95%, fewer than six runs decide nothing.
 mean_in_range   The same for the mean, by Student's t. It is for three to five runs whose numbers are near to normal.
 mann_whitney    One set of runs has smaller values than another. Mann and Whitney's test tries every way to divide the
                 values into two such sets. Where values tie and there are more than 20,000 ways, it tries as many
                 random ones.
-trend           Values grow from group to group. Kendall's tau is compared with that of 10,000 random orders.
+trend           Values grow from group to group. Kendall's tau is compared with the tau of 10,000 random orders.
 one_of_ours     A published value could be one more run of ours, by its rank among our runs.
 
-All p-values are two-sided: at 95% a verdict errs in at most one case of twenty, in either direction. Each outcome also
-says what effect so many runs can show. For a comparison it is the effect that would be found in four cases of five.
+All p-values are two-sided: at 95% a verdict errs in at most one case of twenty, both directions counted. Each outcome
+also says which effect so many runs can show. For a comparison of two sets, and for a share, it is the effect that would
+be found in four cases of five.
 """
 
 from collections.abc import Sequence
@@ -30,8 +31,8 @@ from dlreport.statistics.intervals import exact, of_median, student
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED = "supported", "not supported", "undecided"
 SEEN = 0.8  # how often a test finds the effect that its outcome says it can show
-STEPS = " steps"  # the unit of a number that is infinite where something never happens
-NOTHING = "decides nothing with so few runs"  # also said if all runs are alike
+STEPS = " steps"  # the unit of a number that is infinite if something never happens
+NOTHING = "decides nothing with so few runs"  # also used if all runs are alike
 
 # scipy is imported where it is used, as its import takes a second.
 
@@ -40,9 +41,9 @@ NOTHING = "decides nothing with so few runs"  # also said if all runs are alike
 class Outcome:
     verdict: str
     evidence: str
-    level: float | None = None  # the confidence of the test; None where one run decides
-    p: float | None = None  # two-sided; it decides if it is at most 1 - level; None if the test has none
-    power: str = NOTHING  # what effect so many runs can show
+    level: float | None = None  # the confidence of the test
+    p: float | None = None  # two-sided; it decides if it is at most 1 - level; None if the test has no p-value
+    power: str = NOTHING  # which effect so many runs can show
 
 
 def _number(value: float) -> str:
@@ -52,26 +53,26 @@ def _number(value: float) -> str:
 
 
 def _middle(values: Sequence[float], unit: str) -> str:
-    """The median in words. Steps can be infinite, so of two middle runs the later one counts, as in the report's
+    """Say the median in words. Steps can be infinite, so of two middle runs the later one counts, as in the report's
     tables."""
     value = median_high(values) if unit == STEPS else median(values)
     return "never" if value == inf and unit == STEPS else f"{_number(value)}{unit}"
 
 
 def _beyond(what: str, centre: float, low: float, high: float) -> str:
-    """What an interval can show: a value decides if it lies beyond the threshold by the interval's longer half."""
+    """Say what an interval can show: a value decides if it lies beyond the threshold by the interval's longer half."""
     return f"shows a {what} {_number(float(f'{max(centre - low, high - centre):.2g}'))} beyond the threshold"
 
 
 def small(p: Any, confidence: Any) -> Any:
     """Whether a p-value, or each of an array, decides at this confidence. NaN decides nothing."""
-    return p <= 1 - confidence + 1e-12  # 1 - 0.95 is not quite 0.05
+    return p <= 1 - confidence + 1e-12  # in floating point 1 - 0.95 is not quite 0.05
 
 
 @cache
 def _sign_p(successes: int, trials: int) -> float:
-    """Two-sided p-value against a share of a half. It is at most 0.05 just where the exact 95% interval leaves out a
-    half."""
+    """Return the two-sided p-value against a share of a half. It is at most 0.05 exactly if the exact 95% interval
+    leaves out a half."""
     from scipy.stats import binomtest
 
     return float(binomtest(successes, trials).pvalue)
@@ -79,7 +80,8 @@ def _sign_p(successes: int, trials: int) -> float:
 
 @cache
 def _fewest(trials: int, confidence: float) -> int | None:
-    """The smallest number of runs, out of `trials`, that proves a majority. None if even all of them do not."""
+    """Return the smallest number of runs, out of `trials`, that proves a majority. It is None if even all of them do
+    not."""
     enough = (k for k in range(trials // 2 + 1, trials + 1) if small(_sign_p(k, trials), confidence))
     return next(enough, None)
 
@@ -105,7 +107,7 @@ def _power_of_shares(trials: int, confidence: float) -> str:
 
 
 def at_least_one(holds: Sequence[bool], confidence: float) -> Outcome:
-    """One run proves it. Such a verdict has no p-value."""
+    """One run in which it holds is proof. Such a verdict has no p-value."""
     found = majority(holds, confidence)
     if any(holds):
         return Outcome(SUPPORTED, found.evidence, confidence, power="one run is proof")
@@ -116,7 +118,7 @@ def median_in_range(values: Sequence[float], at_least: float, at_most: float, co
     """The median lies above an edge if a majority of the values do, and below it likewise."""
 
     def p_value(inside: Sequence[bool]) -> float:
-        """That of a majority; 1 if not even half of the runs are inside."""
+        """Return the p-value of a majority, or 1 if no more than half of the runs are inside."""
         return _sign_p(sum(inside), len(inside)) if sum(inside) > len(inside) / 2 else 1.0
 
     within = max(p_value([value >= at_least for value in values]), p_value([value <= at_most for value in values]))
@@ -146,8 +148,8 @@ def mean_in_range(values: Sequence[float], at_least: float, at_most: float, conf
 
 
 def _student_p(values: Sequence[float], at_least: float, at_most: float) -> float | None:
-    """The larger of the p-values against the range's two edges. It is at most 0.05 just where the 95% interval holds
-    neither edge."""
+    """Return the larger of the p-values against the range's two edges. It is at most 0.05 exactly if the 95% interval
+    contains neither edge. It is None if all values are equal, or if the range has no finite edge."""
     from scipy.stats import ttest_1samp
 
     edges = [edge for edge in (at_least, at_most) if isfinite(edge)]
@@ -175,7 +177,7 @@ def mann_whitney(
     if min(len(smaller), len(larger)) < 2:
         return Outcome(UNDECIDED, f"{medians}; one run", confidence, power=NOTHING)
     together = [*smaller, *larger]
-    # where values tie, scipy by itself would choose the approximation for many values
+    # if values tie, scipy by itself would choose the approximation that is meant for many values
     ties = len(set(together)) < len(together)
     method = PermutationMethod(n_resamples=20_000, rng=0) if ties else "exact"
     statistic, p = mannwhitneyu(smaller, larger, method=method)
@@ -189,8 +191,8 @@ def mann_whitney(
 
 @cache
 def _difference_seen(few: int, many: int, confidence: float) -> float | None:
-    """The smallest difference of two sets of normal values that the test finds in SEEN of 2,000 random cases, in
-    standard deviations. None if it can find nothing."""
+    """Return the smallest difference of two sets of normal values, in standard deviations, that the test finds in SEEN
+    of 2,000 random cases. It is None if the test can find nothing."""
     from scipy.stats import mannwhitneyu
 
     def p_values(difference: float, cases: int) -> np.ndarray:
@@ -216,8 +218,8 @@ def trend(groups: Sequence[Sequence[float]], confidence: float, by: str = "group
     later = np.sign(order - order[:, None])
 
     def pairs(ranks: np.ndarray, axis: int) -> np.ndarray:
-        """The number of pairs in order minus that of pairs out of order, for each row of ranks. Tau is a constant times
-        this number."""
+        """Return the number of pairs in order minus the number out of order, for each row of ranks. Tau is a constant
+        times this number."""
         return (later * np.sign(ranks[..., None, :] - ranks[..., :, None])).sum((-2, -1))
 
     options = {"permutation_type": "pairings", "vectorized": True, "n_resamples": 10_000, "batch": 1_000}
@@ -234,12 +236,12 @@ def trend(groups: Sequence[Sequence[float]], confidence: float, by: str = "group
 
 
 def deciding_runs(confidence: float) -> int:
-    """The smallest number of runs with which `majority` can decide. The interval of a median needs as many."""
+    """Return the smallest number of runs with which `majority` can decide. The interval of a median needs as many."""
     return next(runs for runs in count(1) if _fewest(runs, confidence) is not None)
 
 
 def refuting_runs(confidence: float) -> int:
-    """The smallest number of runs with which `one_of_ours` can be not supported."""
+    """Return the smallest number of runs with which the verdict of `one_of_ours` can be: not supported."""
     return ceil(2 / (1 - confidence) - 1 - 1e-9)
 
 
@@ -247,9 +249,9 @@ def one_of_ours(values: Sequence[float], published: float, confidence: float, tr
     """Whether a published value could be one more of ours, by its rank.
 
     If the published run is like our n runs, each of the n + 1 ranks is equally probable. So p = 2 rank / (n + 1), where
-    the rank is counted from the nearer end. The statement is supported if on either side at least one run of ours is as
-    far out. It is not supported if p is small, which takes 39 runs at 95%. Otherwise it is undecided. Fewer than six
-    runs decide nothing at 95%.
+    the rank is counted from the nearer end. The statement is not supported if p is small, which takes 39 runs at 95%.
+    Otherwise it is supported if on each side at least one run of ours is as far out, and undecided if not. Fewer than
+    six runs decide nothing at 95%.
 
     `trials` is the number of sequences in the published test, which has an error of its own. With it, each run of ours
     counts not as one but as a chance: that Binomial(trials, its accuracy) is as far out as the published count.
