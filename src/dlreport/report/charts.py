@@ -1,4 +1,4 @@
-"""The charts of the report, by the names under which its templates show them."""
+"""Makes the charts of the report, each under the name by which the report's templates show it."""
 
 import pandas as pd
 
@@ -14,7 +14,7 @@ GROWTH = ["model", "length", "replicate", "when", "back", "growth_low", "growth_
 
 
 def _with_published_losses(curves: pd.DataFrame, log: dict) -> pd.DataFrame:
-    """The rows of the curves, and rows for the published training logs of the same models and lengths."""
+    """Return the rows of the curves, and rows for the published training logs of the same models and lengths."""
     drawn = set(zip(curves["model"], curves["length"], strict=True))
     published = [
         {"model": model, "length": length, "step": step, "published": loss}
@@ -27,7 +27,8 @@ def _with_published_losses(curves: pd.DataFrame, log: dict) -> pd.DataFrame:
 
 
 def _with_theory(gradients: pd.DataFrame, hidden_dim: int) -> pd.DataFrame:
-    """The rows of the gradients at the longest length, and rows for what mean-field theory predicts before training."""
+    """Return the rows of the gradients at the longest length, and rows for what mean-field theory predicts before
+    training."""
     longest = gradients["length"].max()
     back = range(int(gradients["back"].max()) + 1)
     growth = mean_field(hidden_dim, INPUT).growth
@@ -38,14 +39,14 @@ def _with_theory(gradients: pd.DataFrame, hidden_dim: int) -> pd.DataFrame:
 
 
 def _saturated(gradients: pd.DataFrame) -> pd.DataFrame:
-    """A row for each kind of unit that a model has."""
+    """Return the shares of saturated units, with a row for each kind of unit that a model has."""
     shares = gradients.rename(columns={"saturated_tanh": "tanh units", "saturated_gates": "gates"})
     keys = ["model", "length", "replicate", "when", "t"]
     return shares.melt(keys, ["tanh units", "gates"], "units", "share").dropna(subset="share")
 
 
 def _answers(confusion: pd.DataFrame) -> pd.DataFrame:
-    """The share of each answer by first digit; means over the replicates."""
+    """Return the share of each answer by first digit. The shares are means over the replicates."""
     counts = confusion.pivot_table(
         index=["model", "length", "replicate", "digit"], columns="answer", values="sequences"
     )
@@ -54,21 +55,21 @@ def _answers(confusion: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_digit(confusion: pd.DataFrame) -> pd.DataFrame:
-    """Each replicate's accuracy by first digit."""
+    """Return each replicate's accuracy by first digit."""
     keys = ["model", "length", "replicate", "digit"]
     right = confusion[confusion["digit"] == confusion["answer"]].set_index(keys)["sequences"]
     return (right / confusion.groupby(keys)["sequences"].sum()).rename("accuracy").reset_index()
 
 
 def _steps(walks: pd.DataFrame) -> pd.DataFrame:
-    """The share of the way that each step of a walk takes, in both spaces."""
+    """Return the share of the way that each step of a walk takes, in pixels and in the classifier's features."""
     numbered = walks.assign(step=walks.groupby("replicate").cumcount())
     named = numbered.rename(columns={"pixel_step": "pixels", "feature_step": "features"})
     return named.melt(["replicate", "step"], ["pixels", "features"], "space", "share").dropna(subset="share")
 
 
 def build(params: Params, results: dict) -> dict[str, Chart]:
-    """The charts, from the `results` that context.build takes."""
+    """Make the charts from the `results` that context.build takes."""
     models, gradients = colours(params.sequence.models), results["gradients"]
     lengths = sorted(params.sequence.lengths)
     variants = {

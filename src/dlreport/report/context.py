@@ -1,7 +1,7 @@
-"""All that the report's templates read, made from what the stages computed.
+"""Makes all that the report's templates read, from what the stages computed.
 
-Nothing is judged here: verdicts and their sentences come from the table of claims. A template gets no table as it is:
-what is derived from a table has a name of its own.
+Nothing is judged here: verdicts and their sentences come from the table of claims. A template gets no table as it is.
+Whatever is derived from a table has a name of its own.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ FROZEN = SEQUENCE_CLAIMS.with_name("frozen.yaml")
 # the sections of params.yaml that can change a number
 SHOWN = {"seed", "precision", "sequence", "longer", "gradients", "ablation", "gan", "classifier", "quality"}
 MARKS = {SUPPORTED: "✓", NOT_SUPPORTED: "✗", UNDECIDED: "?"}
-SECTIONS = ("longer", "part 1", "gradients", "losses", "images", "walk")  # say statements, as does each length's
+SECTIONS = ("longer", "part 1", "gradients", "losses", "images", "walk")  # say statements, as the lengths' sections do
 FIGURES = [  # in the order of the report
     "accuracy_by_length",
     "accuracy_curves",
@@ -48,8 +48,8 @@ FIGURES = [  # in the order of the report
 
 
 def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
-    """What the templates read, by name. `results` are the contents of the files that stages/report.py names, each under
-    its name there."""
+    """Return what the templates read, by name. `results` are the contents of the files that stages/report.py names,
+    each under its name there."""
     return {
         "params": params,
         "settings": pd.json_normalize(params.model_dump(include=SHOWN, exclude_unset=True)).to_dict("records")[0],
@@ -62,7 +62,7 @@ def build(params: Params, results: dict[str, Any]) -> dict[str, Any]:
 
 
 def _judged(params: Params, claims: pd.DataFrame) -> dict[str, Any]:
-    """The claims, their statements and verdicts."""
+    """Return the claims, their statements and verdicts."""
     sequence, of_sequences, of_gan = params.sequence, Claims(SEQUENCE_CLAIMS), Claims(GAN_CLAIMS)
     titles = of_sequences.each("title") | of_gan.each("title")
     refuting = refuting_runs(sequence.test.confidence)
@@ -93,7 +93,8 @@ def _judged(params: Params, claims: pd.DataFrame) -> dict[str, Any]:
 
 
 def _numbers_checked(statements: list[Row]) -> dict[str, Any]:
-    """The statements on the published numbers, by what was measured (`kinds`), and by model and length (`tasks`)."""
+    """Return one statement on the published numbers for each measure (`kinds`), and all of them by model and length
+    (`tasks`)."""
     kinds: dict[str, Row] = {}
     tasks: dict[str, list[Row]] = {}
     for row in statements:

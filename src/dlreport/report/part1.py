@@ -1,4 +1,4 @@
-"""What the templates read of Part 1, made from what the stages computed."""
+"""Makes what the templates read on Part 1, from what the stages computed."""
 
 from collections import defaultdict
 from math import inf
@@ -17,11 +17,11 @@ from dlreport.sequence.models import model_class
 from dlreport.sequence.thresholds import CHANCE, CONVERGED, FADED, GUESS_LOSS, SATURATED
 from dlreport.sequence.tracing import RANGE, TOP
 
-SETTINGS = {"hidden_dim": "hidden units:", "learning_rate": "learning rate"}  # words for keys that are none
+SETTINGS = {"hidden_dim": "hidden units:", "learning_rate": "learning rate"}  # words for keys that are not words
 
 
 def context(params: Params, results: dict[str, Any]) -> dict[str, Any]:
-    """`results` are those that context.build takes."""
+    """Return what the templates read on Part 1, by name. `results` are those that context.build takes."""
     lengths = sorted(params.sequence.lengths)
     return {
         "lengths": lengths,
@@ -44,7 +44,7 @@ def context(params: Params, results: dict[str, Any]) -> dict[str, Any]:
 
 
 def _model(name: str) -> dict[str, Any]:
-    """What the model says of itself."""
+    """Return what the model's class says of it: its equations, its gates, and the code of its time step."""
     model = model_class(name)
     start = " = ".join(f"{part}_0" for part in model.STATE)
     return {
@@ -57,7 +57,7 @@ def _model(name: str) -> dict[str, Any]:
 
 
 def _runs(params: Params) -> dict[str, str]:
-    """How many runs each model has, in words, and the model that has more than all others, if one has."""
+    """Say in words how many runs each model has, and name the model that has more runs than all others, if one has."""
     runs = params.sequence.runs_of
     words = listed([f"{runs(name)} run{'s' * (runs(name) != 1)} of the {name}" for name in params.sequence.models])
     first, *others = sorted(params.sequence.models, key=runs, reverse=True)
@@ -73,7 +73,7 @@ def _runs(params: Params) -> dict[str, str]:
 
 
 def _accuracies(params: Params, results: dict[str, Any], lengths: list[int]) -> dict[str, Any]:
-    """Accuracies beside the published ones, and the course of each training."""
+    """Return our accuracies beside the published ones, and the course of each training."""
     sequence = params.sequence
     courses = [
         {"model": model, "length": length, **course(curve, CONVERGED, sequence.steps, sequence.average_from)}
@@ -93,7 +93,7 @@ def _accuracies(params: Params, results: dict[str, Any], lengths: list[int]) -> 
 
 
 def _solved(rows: list[Row]) -> str:
-    """How many runs solve each length, in words."""
+    """Say in words how many runs solve each length."""
     by_length: dict[int, list[str]] = defaultdict(list)
     for row in rows:
         words = f"{round(row['solved'] * row['replicates'])} of {row['replicates']}"
@@ -105,7 +105,7 @@ def _solved(rows: list[Row]) -> str:
 
 
 def _reached(courses: list[Row]) -> str:
-    """When the median over one model's runs first reaches CONVERGED, in words."""
+    """Say in words at which step the median run of a model first reaches CONVERGED, for each length."""
     when = [f"at step {row['reached']:,} (length {row['length']})" for row in courses if row["reached"] < inf]
     if never := [str(row["length"]) for row in courses if row["reached"] == inf]:
         when.append(f"never at length{'s' * (len(never) > 1)} {listed(never)}")
@@ -113,8 +113,8 @@ def _reached(courses: list[Row]) -> str:
 
 
 def _logged(length: int, published: dict[str, Any], steps: dict[Key, pd.DataFrame]) -> dict[str, Any]:
-    """The loss and accuracy of a batch by model and step, as published and here. Here they are medians over the
-    runs."""
+    """Return the loss and accuracy of a batch by model and step, as published and as ours. Ours, under `here`, are
+    medians over the runs."""
     found = {}
     for model, lines in published.items():
         if length in lines and (model, length) in steps:
@@ -150,9 +150,12 @@ def _gradients(params: Params, table: pd.DataFrame, longest: int) -> dict[str, A
 
 
 def _gradient_rows(table: pd.DataFrame) -> list[Row]:
-    """A row for each model, length and `when`. It has medians over the replicates, at the first time step: the growth
-    of a sequence's gradient since the last step, the share of the mean square that the top sequences make up, and the
-    agreement of two batches' gradients. Shares of sequences, and of units over all time steps, are means."""
+    """Return a row for each model, length and `when`.
+
+    A row has medians over the replicates of three values at the first time step: a sequence's gradient as a multiple of
+    that at the last time step, the share of the mean square that the top sequences make up, and the agreement of two
+    batches' gradients. Shares of sequences, and of units over all time steps, are means over the replicates.
+    """
     groups = table.groupby(["model", "length", "when"], sort=False)
     medians = groups[["t", "growth_low", "growth_median", "growth_high", "top_share", "cosine"]]
     first = medians.apply(lambda group: group[group["t"] == group["t"].min()].median())
@@ -161,8 +164,8 @@ def _gradient_rows(table: pd.DataFrame) -> list[Row]:
 
 
 def _held_gates(table: pd.DataFrame, models: list[str]) -> dict[str, list[Row]]:
-    """For each model with gates, a row by length: the accuracy after training, with all its gates held, and with each
-    gate held alone. They are means over the replicates."""
+    """Return the accuracies of each model with gates, with a row for each length: after training, with all its gates
+    held, and with each gate held alone. They are means over the replicates."""
     found = {}
     for model in models:
         if gates := model_class(model).GATES:
@@ -173,7 +176,8 @@ def _held_gates(table: pd.DataFrame, models: list[str]) -> dict[str, list[Row]]:
 
 
 def _digits_read(table: pd.DataFrame) -> dict[Key, dict[str, list[float]]]:
-    """The share of first digits that a probe reads at each time step, by task and `when`; means over the replicates."""
+    """Return the share of first digits that a probe reads at each time step, by task and `when`. The shares are means
+    over the replicates."""
     means = table.groupby(["model", "length", "when", "t"], sort=False)["probe_accuracy"].mean()
     found: dict[Key, dict[str, list[float]]] = defaultdict(dict)
     for (model, length, when), group in means.groupby(level=[0, 1, 2], sort=False):
@@ -182,7 +186,7 @@ def _digits_read(table: pd.DataFrame) -> dict[Key, dict[str, list[float]]]:
 
 
 def _probed_accuracy(table: pd.DataFrame) -> dict[Key, float]:
-    """The accuracy of the probed replicates, by task."""
+    """Return the accuracy of the probed replicates, by task."""
     answers = table[table["replicate"] < PROBED]
     right = answers["sequences"].where(answers["digit"] == answers["answer"], 0)
     sums = answers.assign(right=right).groupby(["model", "length"], sort=False)[["right", "sequences"]].sum()
@@ -203,14 +207,14 @@ def _variants(params: Params, results: dict[str, Any]) -> dict[str, Any]:
 
 
 def _variant_counts(table: pd.DataFrame) -> dict[str, dict[int, dict[str, int]]]:
-    """How many runs there are, how many solve the length, and how many reach CONVERGED, by variant and length."""
+    """Count, by variant and length, the runs, those that solve the length, and those that reach CONVERGED."""
     groups = table.groupby(["variant", "length"], sort=False)
     found = groups.agg(runs=("solved", "size"), solved=("solved", "sum"), reached=("reached", "count"))
     return {variant: group.droplevel(0).to_dict("index") for variant, group in found.groupby(level=0, sort=False)}
 
 
 def _helping(counts: dict[str, dict[int, dict[str, int]]]) -> str:
-    """Which variants solve which length, and in how many runs, in words."""
+    """Say in words which variants solve which length, and in how many runs."""
     found: dict[int, list[str]] = defaultdict(list)
     for variant, by_length in counts.items():
         for length, n in by_length.items():
@@ -224,7 +228,7 @@ def _helping(counts: dict[str, dict[int, dict[str, int]]]) -> str:
 
 
 def _variant_changes(params: Params) -> dict[str, str]:
-    """What each variant changes, in words."""
+    """Say in words what each variant changes."""
     found = {"as_reported": "nothing"}
     for variant, change in params.ablation.changes.items():
         changed = change.model_dump(exclude_unset=True)
@@ -237,7 +241,7 @@ def _variant_changes(params: Params) -> dict[str, str]:
 
 
 def _longest(frontier: pd.DataFrame) -> str:
-    """The study's finding in words: the longest length that each model remembers, as reported and at best."""
+    """Say in words what the study found: the longest length that each model solves, as reported and at best."""
 
     def longest(length: int) -> str:
         return f"lengths up to {length}" if length else "no length"

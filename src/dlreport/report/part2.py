@@ -1,4 +1,4 @@
-"""What the templates read of Part 2, made from what the stages computed."""
+"""Makes what the templates read on Part 2, from what the stages computed."""
 
 from operator import itemgetter
 from typing import Any
@@ -16,7 +16,7 @@ MISLEADING = 0.1  # if the precision of noise is above this, the page warns that
 
 
 def context(params: Params, results: dict[str, Any]) -> dict[str, Any]:
-    """`results` are those that context.build takes."""
+    """Return what the templates read on Part 2, by name. `results` are those that context.build takes."""
     return {
         "gan": results["gan"],
         "gan_code": source_code(discriminator_loss, generator_loss),
@@ -38,7 +38,7 @@ def _trainings(count: int) -> str:
 
 
 def _losses(table: pd.DataFrame) -> dict[str, Any]:
-    """The losses by epoch, as means over the trainings."""
+    """Describe the course of the losses by epoch, as means over the trainings."""
     losses = table.groupby("epoch").mean()
     return {
         "loss_courses": {
@@ -50,7 +50,7 @@ def _losses(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _images(results: dict[str, Any]) -> dict[str, Any]:
-    """How good the images are, by epoch and at the end."""
+    """Return how good the images are, by epoch and at the end."""
     epochs = records(results["quality_by_epoch"].groupby("epoch").mean().reset_index())
     shares = results["digit_shares"]
     last = shares[shares["epoch"] == shares["epoch"].max()]
@@ -74,18 +74,18 @@ def _grid(epoch: int) -> dict[str, str]:
 
 
 def _claimed_grids(epochs: list[int]) -> list[int]:
-    """Of the epochs with a grid the first, the last, and those that claim 5 names."""
+    """Return those epochs with a grid that are the first, the last, or named by claim 5."""
     return [epoch for epoch in epochs if epoch in {epochs[0], 40, 100, epochs[-1]}]
 
 
 def _misleading(first: Row) -> Row | None:
-    """The epoch before training, when all images are noise, if its precision is high all the same."""
+    """Return the row of the epoch before training, when all images are noise, if its precision is high all the same."""
     precision = first["precision"]
     return first if precision is not None and precision > MISLEADING else None
 
 
 def _measures(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float | None]]]:
-    """Each measure of each set of images, over the trainings."""
+    """Summarise each measure of each set of images over the trainings."""
     measures = table.columns.drop(["images", "replicate"])
     return {
         images: {name: _spread(rows[name]) for name in measures} for images, rows in table.groupby("images", sort=False)
@@ -93,21 +93,21 @@ def _measures(table: pd.DataFrame) -> dict[str, dict[str, dict[str, float | None
 
 
 def _spread(values: pd.Series) -> dict[str, float | None]:
-    """The mean of a measure over several trainings, None if it was not taken; and the extremes, if they differ."""
+    """Return the mean of a measure over the trainings, or None if it was not taken, and the extremes if they differ."""
     extremes = (values.min(), values.max()) if values.nunique() > 1 else (None, None)
     mean = None if values.isna().all() else values.mean()
     return {"mean": mean, "least": extremes[0], "greatest": extremes[1]}
 
 
 def _digit_rows(table: pd.DataFrame) -> list[Row]:
-    """For each digit, the share of generated and of real images that show it, and the FID of both; means over the
-    trainings."""
+    """Return, for each digit, the share of generated and of real images that show it, and the FID of both. All are
+    means over the trainings."""
     means = table.groupby(["images", "digit"])[["share", "fid"]].mean().astype(object)
     generated, real = (means.where(means.notna(), None).loc[images] for images in ("generator", "training images"))
     return [{"digit": d, "generated": generated.loc[d], "real": real.loc[d]} for d in generated.index]
 
 
 def _walk_rows(table: pd.DataFrame) -> list[Row]:
-    """A row for each training's walk, with the digits along it."""
+    """Return a row for each training's walk, with the digits along it."""
     digits = table.groupby("replicate")["digit"].agg(list)
     return [{**whole, "digits": digits[k]} for k, whole in whole_walks(table).to_dict("index").items()]

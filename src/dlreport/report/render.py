@@ -24,7 +24,7 @@ from dlreport.drawing import CONFIG, SUPERSCRIPTS, Chart
 from dlreport.statistics.claims import VERDICTS
 
 INK = {"labelColor": "currentColor", "titleColor": "currentColor"}
-ON_THE_PAGE = {  # beside drawing.CONFIG: charts take the colour of the page's text, by day and by night
+ON_THE_PAGE = {  # is added to drawing.CONFIG, so that charts take the colour of the page's text, light or dark
     "background": None,
     "axis": {**CONFIG["axis"], **INK, "gridColor": "currentColor", "gridOpacity": 0.15, "domain": False},
     **{name: CONFIG[name] | INK for name in ("legend", "header")},
@@ -34,7 +34,7 @@ EXPLORER = "<!-- explorer -->"  # the paragraph of the Markdown in whose place t
 
 
 def listed(words: list[str]) -> str:
-    """The words as a list in a sentence: one, two and three."""
+    """Join the words to a list in a sentence: one, two and three."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
@@ -43,7 +43,7 @@ def _fixed(value: float | None, digits: int = 4) -> str:
 
 
 def _percent(value: float | None, digits: int = 0) -> str:
-    """A share as a percentage. A share below 1 is never written as 100%: it gets more digits instead."""
+    """Write a share as a percentage. A share below 1 is never written as 100%: it gets more digits instead."""
     if value is None:
         return "-"
     text = f"{value:.{digits}%}"
@@ -51,7 +51,7 @@ def _percent(value: float | None, digits: int = 0) -> str:
 
 
 def significant(value: float) -> str:
-    """Three significant digits. Very large and very small numbers have a power of ten."""
+    """Write a number with three significant digits. Very large and very small numbers have two, and a power of ten."""
     if value == 0 or 1e-4 <= abs(value) < 1e6:
         return f"{float(f'{value:.3g}'):,.10g}"
     if not isfinite(value):
@@ -65,13 +65,13 @@ def _times(count: int) -> str:
 
 
 def _verdicts(verdicts: list[str]) -> str:
-    """How many there are of each verdict, in words."""
+    """Say in words how many there are of each verdict."""
     counts = {verdict: verdicts.count(verdict) for verdict in VERDICTS}
     return ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
 
 
 def _interval(row: dict[str, Any], name: str) -> str:
-    """A number of a table's row, with its interval in brackets if there is one."""
+    """Write a number of a table's row, with its interval in brackets if there is one."""
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     return _fixed(row[name]) if low is None else f"{_fixed(row[name])} ({_fixed(low)} to {_fixed(high)})"
 
@@ -103,8 +103,8 @@ def _environment(autoescape: bool) -> Environment:
 
 
 def markdown(context: dict[str, Any], template: str = "report.md.j2") -> str:
-    """The report as Markdown, or its findings alone from findings.md.j2. It is an error if `context` lacks a name that
-    the template reads."""
+    """Write the report as Markdown, or its findings alone if `template` is findings.md.j2. Raises jinja2's
+    UndefinedError if `context` lacks a name that the template reads."""
     text = _environment(autoescape=False).get_template(template).render(context).lstrip()
     return re.sub(r"\n{3,}", "\n\n", re.sub(r" +$", "", text, flags=re.MULTILINE))  # no gaps where a template is silent
 
@@ -116,8 +116,8 @@ def page(
     generator: dict[str, Any],
     grids: dict[str, bytes],
 ) -> str:
-    """Markdown with $LaTeX$ as one HTML page. Formulas become MathML. Pictures and charts are inside, so the page
-    fetches nothing.
+    """Turn Markdown with $LaTeX$ into one HTML page. Formulas become MathML. Pictures and charts are inside, so the
+    page fetches nothing.
 
     In place of a picture figures/NAME.svg the browser draws the chart of that name. Any other picture is a PNG, and
     `picture(path)` gives its content by its path in the Markdown. `generator`, as explorer.encode makes it, draws
@@ -163,7 +163,7 @@ def page(
 
 
 def drawing_library() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script. It gives a page the function vegaEmbed."""
+    """Return Vega, Vega-Lite and Vega-Embed as one script. It gives a page the function vegaEmbed."""
     return f"(() => {{{javascript_bundle('window.vegaEmbed = vegaEmbed;')}}})();"
 
 
@@ -176,7 +176,7 @@ def embedded(png: bytes) -> str:
 
 
 def _contents(tokens: Sequence[Token]) -> str:
-    """The headings of level 2, each with its headings of level 3, as a list of links in Markdown."""
+    """Return the headings of level 2, each with its headings of level 3, as a list of links in Markdown."""
     headings = [(token, text) for token, text in pairwise(tokens) if token.tag in ("h2", "h3") and token.nesting == 1]
     return "".join(
         f"{'  ' * (token.tag == 'h3')}- [{text.content}](#{token.attrs['id']})\n" for token, text in headings
