@@ -1,1 +1,1 @@
-"""Palindromes (VanillaRNN against LSTM) and a GAN on MNIST: the library behind the stages."""
+"""The library behind the stages: Part 1 (palindromes, VanillaRNN against LSTM) and Part 2 (a GAN on MNIST)."""

@@ -1,7 +1,9 @@
-"""What a training saves on its way, so that it goes on after any end: a signal, a kill, a power cut.
+"""Checkpoints: the state that a training saves on its way. From it the training resumes after a signal, a kill or a
+power cut.
 
-A checkpoint is a file of tensors under the SHA-256 of its bytes, renamed into place when it is safely on the disk; the
-one before it is kept. It lies in a directory of its settings, code and data, so it is never taken for others.
+A checkpoint is a file of tensors that begins with the SHA-256 of the rest. The file is renamed into place once it is
+safely on the disk, and the checkpoint before it is kept. Its directory is named by a hash of the training's settings,
+code and data, so no training with others can load it.
 """
 
 import errno
@@ -25,8 +27,8 @@ from dlreport.io import tensors_from_bytes, tensors_to_bytes, write_atomic
 from dlreport.progress import log
 
 PACKAGE = Path(__file__).parent
-NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}  # of some network file systems
-_asked_to_stop: list[int] = []  # signals
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}  # the errors of network file systems that have no locks
+_asked_to_stop: list[int] = []  # the numbers of the signals that came
 
 
 def _stop(number: int, frame: object) -> None:
@@ -34,14 +36,18 @@ def _stop(number: int, frame: object) -> None:
 
 
 def stop_by_signal() -> None:
-    """From now on these signals do not end this process: training saves at its next step, and stops."""
+    """Keep the signals of STOPPING from ending this process.
+
+    From now on they ask its training to save and stop, which it does after the block of steps that it is at.
+    """
     for number in STOPPING:
         if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, _stop)
 
 
 def fingerprint(settings: dict[str, Any], *data: torch.Tensor) -> str:
-    """Of everything that decides a training's numbers: its settings (JSON), its data, PyTorch, this package's code."""
+    """Return a hash of everything that decides a training's numbers: the settings (values that JSON can hold), the
+    data, PyTorch's version, and this package's code with its comments."""
     digest = hashlib.sha256(json.dumps([settings, torch.__version__], sort_keys=True).encode())
     for tensor in data:
         digest.update(tensor.contiguous().numpy().tobytes())
@@ -51,15 +57,18 @@ def fingerprint(settings: dict[str, Any], *data: torch.Tensor) -> str:
 
 
 def asked_to_stop() -> int | None:
-    """The first signal that came since `stop_by_signal`."""
+    """Return the number of the first signal that came since `stop_by_signal`, or None if none came."""
     return _asked_to_stop[0] if _asked_to_stop else None
 
 
 class Disk:
-    """Where checkpoints lie: on this machine. The executor puts another in its place for a run on another one."""
+    """Reads and writes checkpoints on this machine. On a cluster the executor uses a subclass in its place."""
 
     def read(self, path: Path) -> bytes | None:
-        """None if there is no such file; UserError if it is not as it was written."""
+        """Return the content of the file without its checksum, or None if there is no such file.
+
+        Raises UserError if the content does not have that checksum.
+        """
         if not path.exists():
             return None
         content = path.read_bytes()
@@ -68,7 +77,7 @@ class Disk:
         return content[32:]
 
     def write(self, path: Path, content: bytes | memoryview, previous: Path) -> None:
-        """Under the SHA-256 of the content; what was there before goes to `previous`."""
+        """Write the SHA-256 of the content, then the content. A file that was there before is renamed to `previous`."""
 
         def write(file: BinaryIO) -> None:
             file.write(hashlib.sha256(content).digest())
@@ -78,7 +87,7 @@ class Disk:
 
     @contextmanager
     def hold(self, directory: Path, name: str) -> Iterator[None]:
-        """Keep the checkpoint of this name for this process. Raises UserError if another one has it."""
+        """Lock the checkpoint of this name for this process. Raises UserError if another process has locked it."""
         directory.mkdir(parents=True, exist_ok=True)
         with (directory / f"{name}.lock").open("a+") as file:
             try:
@@ -100,14 +109,17 @@ class Disk:
 
 
 class Checkpoint:
-    """One training's, while it holds the lock. Without a path nothing is saved."""
+    """The checkpoint of one training, for as long as the training holds the lock. Without a path nothing is saved."""
 
     def __init__(self, path: Path | None, seconds: float, disk: Disk):
         self.path, self.seconds, self.disk = path, seconds, disk
         self.saved_at = time.monotonic()
 
     def load(self) -> Any:
-        """The newest state that is whole, or None; a damaged one is reported and the one before it taken."""
+        """Return the newest state that is whole, or None if there is none.
+
+        If the checkpoint is damaged, this logs a warning and takes the one before it.
+        """
         for path in (self.path, self._previous) if self.path else ():
             try:
                 if (content := self.disk.read(path)) is not None:
@@ -118,23 +130,26 @@ class Checkpoint:
 
     @property
     def due(self) -> bool:
+        """Whether to save now: a signal asked for a stop, or `seconds` have passed since the last save."""
         return bool(_asked_to_stop) or (self.path is not None and time.monotonic() - self.saved_at >= self.seconds)
 
     def save(self, state: Any) -> None:
-        """Keep the state: tensors and numbers in dicts and lists. Raises UserError if it cannot be written; the one
-        before it is still there then."""
+        """Write the state: tensors, numbers and words in dicts and lists.
+
+        Raises UserError if it cannot be written. The checkpoint before it is still there then.
+        """
         if self.path:
             self.disk.write(self.path, tensors_to_bytes(state), self._previous)
             self.saved_at = time.monotonic()
 
     def stop_if_asked(self, at: str) -> None:
-        """After a save: raises Interrupted, saying where the training is (`at`), if a signal asked for it."""
+        """Raise Interrupted if a signal asked for a stop. Call this after a save; `at` says where the training is."""
         if _asked_to_stop:
             kept = "is saved; run it again to go on from there" if self.path else "is not kept; run it again"
             raise Interrupted(_asked_to_stop[0], f"{at} {kept}")
 
     def beside(self, name: str) -> "Checkpoint":
-        """Another one, for a part of the state that does not change any more."""
+        """Return another checkpoint in the same directory, for a part of the state that does not change any more."""
         return Checkpoint(self.path and self.path.with_name(f"{name}.safetensors"), self.seconds, self.disk)
 
     @property
@@ -145,7 +160,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of one stage: a directory, named by its fingerprint, and the seconds between two of them."""
+    """The checkpoints of one stage: their directory, named by its fingerprint, and the seconds between two saves."""
 
     directory: Path | None = None
     seconds: float = 0
@@ -153,17 +168,17 @@ class Checkpoints:
 
     @classmethod
     def of(cls, parent: Path, seconds: float, settings: dict[str, Any], *data: torch.Tensor) -> "Checkpoints":
-        """Those of exactly these settings and data, and of this code."""
+        """Return the checkpoints that belong to exactly these settings, this data and this code."""
         return cls(parent / fingerprint(settings, *data), seconds)
 
     @contextmanager
     def open(self, name: str) -> Iterator[Checkpoint]:
-        """The one of this name, for one process at a time. Raises UserError if another one has it."""
+        """Yield the checkpoint of this name, locked meanwhile. Raises UserError if another process has locked it."""
         with self.disk.hold(self.directory, name) if self.directory else nullcontext():
             yield Checkpoint(self.directory and self.directory / f"{name}.safetensors", self.seconds, self.disk)
 
     def remove(self) -> None:
-        """When all that was trained is written where it belongs."""
+        """Delete the checkpoints. Call this once everything that was trained is written where it belongs."""
         if self.directory:
             shutil.rmtree(self.directory)
 

@@ -1,4 +1,4 @@
-"""Typed schema of params.yaml: every key's type, unit and limits. The defaults are in params.yaml only."""
+"""The schema of params.yaml: the type and the limits of every key. The values are in params.yaml only."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -10,6 +10,7 @@ from dlreport.io import read_yaml
 
 
 def unique(items: list) -> list:
+    """Return the items. Raises ValueError if two of them are equal."""
     if len(set(items)) != len(items):
         raise ValueError("entries must differ from one another")
     return items
@@ -18,14 +19,14 @@ def unique(items: list) -> list:
 PositiveInt = Annotated[int, Field(ge=1, le=10**9)]
 Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 MD5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-ModelName = Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")]  # that it is a model's is checked by sequence/models
-# see sequence/initialisation.py
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")]  # sequence/models checks that there is such a model
+# sequence/initialisation.py says what these are
 Initialisation = Literal["as_reported", "scaled", "critical", "orthogonal_recurrent", "orthogonal", "identity"]
 Optimizer = Literal["RMSprop", "Adam"]
 
 
 class Section(BaseModel):
-    """Unknown keys and silent conversions (3.0 for 3, "5" for 5) are refused."""
+    """A section of the parameters. It refuses unknown keys, and converts no value (3.0 to 3, or "5" to 5)."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -34,7 +35,7 @@ Schema = TypeVar("Schema", bound=Section)
 
 
 class TrainingSection(Section):
-    """Has `steps` and, after them, `average_from`, the step from which on accuracy is averaged."""
+    """A section with the keys `steps` and, after it, `average_from`: the step from which on accuracy is averaged."""
 
     @field_validator("average_from", check_fields=False)
     @classmethod
@@ -48,9 +49,9 @@ class TrainingSection(Section):
 class Clip(Section):
     """Gradient-norm clipping of the sequence models.
 
-    as_reported  The report's code clips before the forward pass. What it clips are the previous step's gradients,
-                 which are zeroed before they are used again, so no number ever changes: training is unclipped.
-                 We therefore compute exactly what `off` computes; the name records what was published.
+    as_reported  The report's code clips before the forward pass. So it clips the previous step's gradients, which are
+                 zeroed before they are used again. No number ever changes, and training is in effect unclipped. We
+                 therefore compute exactly what `off` computes; the name records what was published.
     effective    Clip this step's gradients between the backward pass and the update, as was meant.
     off          No clipping.
     """
@@ -91,29 +92,29 @@ class SequenceSettings(TrainingSection):
     @field_validator("average_from")
     @classmethod
     def _leave_steps_of_the_first_half(cls, value: int, info: ValidationInfo) -> int:
-        # as `first_half` and the mean take them
+        # the same limit for the settings that `first_half` returns
         if "steps" in info.data and value // 2 >= info.data["steps"] // 2 - 1:
             raise ValueError("leaves no step to average in the first half of the training; lower it")
         return value
 
     def runs_of(self, model: str) -> int:
-        """Raises UserError if `replicates` does not say."""
+        """Return the number of runs of a model. Raises UserError if `replicates` does not name the model."""
         if model not in self.replicates:
             raise UserError(f"params.yaml: sequence.replicates: no number of runs for {model}; add one")
         return self.replicates[model]
 
     @property
     def halfway(self) -> int:
-        """Steps after which weights are kept; the ablation trains that long."""
+        """The number of steps after which weights are kept. The ablation trains for that many steps."""
         return self.steps // 2
 
     def first_half(self) -> "SequenceSettings":
-        """Of a training that ends there."""
+        """Return the settings of a training that ends half-way."""
         return self.model_copy(update={"steps": self.halfway, "average_from": self.average_from // 2})
 
 
 class LongerSettings(TrainingSection):
-    """The VanillaRNN's training of claim 2, otherwise as `sequence` says."""
+    """The longer training of the VanillaRNN, for claim 2. All other settings are those of `sequence`."""
 
     length: Length
     replicates: Replicates
@@ -122,16 +123,16 @@ class LongerSettings(TrainingSection):
 
 
 class GradientsSettings(Section):
-    """Of what gradients are traced back through time."""
+    """On how many palindromes gradients are traced back through time."""
 
     sequences: Annotated[int, Field(ge=1, le=10**6)]
 
 
-KEPT: Any = None  # the default of a key that may be left out; in the file no value is refused
+KEPT: Any = None  # the default of a key that may be left out; a key without a value in the file is still refused
 
 
 class Change(Section):
-    """What a variant of the ablation changes in `sequence`; a key that it leaves out keeps its value."""
+    """The settings that a variant of the ablation changes in `sequence`. A key that it leaves out keeps its value."""
 
     hidden_dim: HiddenDim = KEPT
     initialisation: Initialisation = KEPT
@@ -139,12 +140,16 @@ class Change(Section):
     clip: Clip = KEPT
 
     def applied(self, settings: SequenceSettings) -> SequenceSettings:
+        """Return a copy of the settings with these changes."""
         return settings.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})
 
 
 class AblationSettings(Section):
-    """The VanillaRNN with one thing changed at a time, otherwise as `sequence` says, for half as many steps: there
-    `sequence` keeps its weights, with which the variants are compared."""
+    """Variants of the VanillaRNN, each with one or more settings of `sequence` changed.
+
+    They train for half as many steps. The runs of `sequence` keep their weights at that step, so the variants can be
+    compared with them.
+    """
 
     lengths: Lengths
     replicates: Replicates
@@ -160,18 +165,19 @@ class AblationSettings(Section):
 
 
 class Average(Section):
-    """An exponential moving average of the generator's weights, beside training."""
+    """The exponential moving average of the generator's weights. It has no effect on training."""
 
-    every: PositiveInt  # iterations between two updates, average = decay * average + (1 - decay) * weights
+    every: PositiveInt  # iterations between two updates: average = decay * average + (1 - decay) * weights
     decay: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 
-GAN_THREADS = 4  # that its training uses at most: its narrow layers, of 128 and 256 columns, keep no more busy
+# The most threads that the training of the GAN uses. Its narrow layers, of 128 and 256 columns, cannot keep more busy.
+GAN_THREADS = 4
 
 
 class GanSettings(Section):
     replicates: Annotated[int, Field(ge=1, le=100)]
-    latent_dim: Annotated[int, Field(ge=2, le=2**16)]  # 2 for the walks along a great circle
+    latent_dim: Annotated[int, Field(ge=2, le=2**16)]  # at least 2, as some walks follow a great circle
     epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2, le=60_000)]
     learning_rate: Rate
@@ -183,7 +189,7 @@ class GanSettings(Section):
     interpolation_pairs: Annotated[int, Field(ge=1, le=1000)]
 
     def snapshot_epochs(self) -> list[int]:
-        """The numbers of finished epochs at which the generator is kept: 0, every `snapshot_every`-th, and the last."""
+        """Return the epochs after which the generator is kept: 0 (untrained), each `snapshot_every`-th and the last."""
         return [*range(0, self.epochs, self.snapshot_every), self.epochs]
 
 
@@ -232,11 +238,12 @@ class Params(Section):
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check the pipeline's parameters, as `load` does."""
     return load(Params, path)
 
 
 def load(schema: type[Schema], path: Path) -> Schema:
-    """Read a file of parameters and check it.
+    """Read a file of parameters, check it against the schema, and return the parameters.
 
     Raises UserError with one line naming the first offending key, its value and the rule it breaks.
     """

@@ -1,8 +1,8 @@
 """Independent runs, side by side: in processes of this machine or, if RAY_ADDRESS is set, on a Ray cluster.
 
-A run's result follows from its item alone, so the results are the same whoever computes them. A run whose process is
-killed begins again, from its last checkpoint if it has any. Checkpoints stay with this process, the coordinator: on a
-cluster every run reads and writes them through it.
+A run's result follows from its item alone, so the results are the same wherever they are computed. A run whose process
+is killed begins again, from its last checkpoint if it has one. Checkpoints stay on the machine of this process, the
+coordinator. On a cluster every run reads and writes them there.
 """
 
 import inspect
@@ -31,24 +31,25 @@ from dlreport.errors import STOPPING, Interrupted, UserError
 from dlreport.progress import log, start_logging
 from dlreport.runtime import workers as cores
 
-RETRIES = 5  # of a run whose process or machine dies
+RETRIES = 5  # how often a run begins again after its process or machine died
 KEPT = "what is finished and each run's last checkpoint are kept; run it again"
 KILLED = Interrupted(signal.SIGKILL, KEPT)
-Run = Callable[[Any, Checkpoints], Any]  # a function of a module, since its name is what goes to another process
-# Ends of runs: the item's index, and the result or the error
+# A function at the top level of a module, since another process receives only its name
+Run = Callable[[Any, Checkpoints], Any]
+# Yields a tuple for each run that ended: the index of its item, and the result or the error
 Ends = Generator[tuple[int, Any, Exception | None], None, None]
 
 
 def run_each(
     run: Run, items: Sequence[Any], processes: int, checkpoints: Checkpoints = NO_CHECKPOINTS, name: Callable = str
 ) -> Iterator[tuple[int, Any]]:
-    """Call `run(item, checkpoints)` for each item; yield its index and result as the runs end.
+    """Call `run(item, checkpoints)` for each item, and yield an item's index and result as soon as its run ends.
 
-    The first items start first; `sorted` puts the results in the items' order. Messages call a run `name(item)`.
-    With one process all run in this one; a cluster takes as many as it has processors.
+    The first items start first; `sorted` puts the results in the items' order. Messages call a run `name(item)`. If
+    `processes` is 1, all runs take place in this process. A cluster runs as many at a time as it has processors.
 
-    An error that a run raises is raised here and ends the others. Raises UserError when all others have ended if a
-    run's process died RETRIES + 1 times, and Interrupted when all have ended after a signal.
+    An error that a run raises is raised here and ends the others. If a run's process died RETRIES + 1 times, this
+    raises UserError when all others have ended. After a signal it raises Interrupted when all have ended.
     """
     names, lost = [name(item) for item in items], []
     if os.environ.get("RAY_ADDRESS"):
@@ -75,56 +76,61 @@ def _raise_lost(lost: list[Any]) -> None:
 
 
 def _answer(run: Run, item: Any, checkpoints: Checkpoints) -> bytes:
-    """In another process: the pair of the run's result and its error, one of them None.
+    """Return a pair as bytes: the run's result and its error, one of which is None. This is called in another process.
 
-    As torch.save writes it, which keeps tensors that are views of one as they are; PyTorch's and Ray's own ways between
-    processes would leave them in memory that these share.
+    The bytes are those of torch.save, which keeps tensors that are views of one tensor as such. PyTorch's and Ray's own
+    means between processes would leave them in shared memory.
     """
     start_logging()
     try:
         return _pack((run(item, checkpoints), None))
     except Exception as error:
-        error.add_note(traceback.format_exc())  # its own does not come along
+        error.add_note(traceback.format_exc())  # pickling would lose the traceback
         return _pack((None, error))
 
 
 def _pack(values: Any) -> bytes:
+    """Return the values as torch.save writes them."""
     buffer = io.BytesIO()
     torch.save(values, buffer)
     return buffer.getvalue()
 
 
 def _read(content: bytes) -> Any:
+    """Return the values that `_pack` was given. The bytes come from our own processes, so they may hold code."""
     return torch.load(io.BytesIO(content), weights_only=False)
 
 
 def _in_processes(run: Run, items: Sequence[Any], names: list[str], processes: int, checkpoints: Checkpoints) -> Ends:
-    """Each worker process has a connection of its own, so that none that is killed hinders another."""
+    """Run the items in worker processes, and yield the ends of the runs.
+
+    Each worker has a connection of its own, so a worker that is killed cannot disturb the others.
+    """
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools
     waiting, last = deque(range(len(items))), KILLED
-    kills: Counter[int] = Counter()  # by the item's index
+    kills: Counter[int] = Counter()  # how often each item's process was killed, by the item's index
     workers: dict[Connection, SpawnProcess] = {}
-    busy: dict[Connection, int] = {}  # the indices of the items that workers have
+    busy: dict[Connection, int] = {}  # the index of the item that each busy worker has
     try:
         while waiting or busy:
             if number := asked_to_stop():
                 if not busy:
                     raise Interrupted(number, last.message)
                 for connection in busy:
-                    workers[connection].terminate()  # on which a training saves its state and stops
+                    workers[connection].terminate()  # SIGTERM: the training saves its state and stops
             while waiting and len(busy) < processes and not number:
                 if len(workers) == len(busy):
                     connection, theirs = spawn.Pipe()
                     worker = spawn.Process(target=_serve, args=(theirs,))
                     with _held_back():
                         worker.start()
-                    theirs.close()  # so that the worker alone has it, and its end is seen
+                    theirs.close()  # so that the worker alone has this end, and recv_bytes fails if the worker dies
                     workers[connection] = worker
                 connection, index = (workers.keys() - busy.keys()).pop(), waiting.popleft()
                 busy[connection] = index
                 if kills[index]:
                     log.warning("the process of run %s was killed; it begins again", names[index])
-                with suppress(OSError):  # a worker that was killed: found when it is to answer
+                with suppress(OSError):  # the worker was killed, which is found below, at its answer
                     connection.send_bytes(_pack((run, items[index], checkpoints)))
             for connection in busy.keys() & wait(list(busy), timeout=1):
                 index = busy.pop(connection)
@@ -151,8 +157,8 @@ def _in_processes(run: Run, items: Sequence[Any], names: list[str], processes: i
 
 @contextmanager
 def _held_back() -> Iterator[None]:
-    """A process that starts now gets no signal to stop before it can save a state, in `_serve`."""
-    multiprocessing.resource_tracker.ensure_running()  # which lets them through, if it is not running yet
+    """Block the signals of STOPPING. A process started meanwhile inherits that, until `_serve` can handle them."""
+    multiprocessing.resource_tracker.ensure_running()  # first, since the start of this tracker unblocks signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         yield
@@ -161,7 +167,7 @@ def _held_back() -> Iterator[None]:
 
 
 def _serve(connection: Connection) -> None:
-    """A worker: one run after another, until the coordinator closes the connection or ends."""
+    """Do one run after another in a worker process, until the coordinator closes the connection or ends."""
     stop_by_signal()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     threading.Thread(target=_stop_with_coordinator, daemon=True).start()
@@ -171,14 +177,16 @@ def _serve(connection: Connection) -> None:
 
 
 def _stop_with_coordinator() -> None:
+    """Wait for the coordinator's end, then ask this process to save and stop."""
     coordinator = multiprocessing.parent_process()
-    assert coordinator  # a worker has one
+    assert coordinator  # a worker always has a parent process
     coordinator.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 class CoordinatorsDisk(Disk):
-    """The disk of the coordinator, for a run that may be on another machine: by an actor beside the coordinator."""
+    """The coordinator's disk, for a run that may be on another machine. A Ray actor beside the coordinator reads and
+    writes there."""
 
     def __init__(self, actor: Any, get: Callable):
         self.actor, self.get = actor, get
@@ -191,17 +199,19 @@ class CoordinatorsDisk(Disk):
 
     @contextmanager
     def hold(self, directory: Path, name: str) -> Iterator[None]:
-        yield  # the coordinator holds them all, and its end is the end of its runs
+        yield  # the coordinator holds a lock for all its runs, which end when it ends
 
 
 @contextmanager
 def _cluster(run: Run) -> Iterator[Any]:
-    """Ray, joined to the cluster, or with RAY_ADDRESS=local started here. This process's code goes with the runs, so
-    that all machines run the same."""
+    """Join the Ray cluster, or with RAY_ADDRESS=local start Ray on this machine, and yield the module `ray`.
+
+    The code of this process goes with the runs, so that all machines run the same code.
+    """
     address = os.environ["RAY_ADDRESS"]
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no statistics to Ray's makers
-    os.environ.setdefault("RAY_worker_niceness", "0")  # workers as nice as this process; by default 15 nicer
-    os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # all lines of all runs
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # send no statistics to the makers of Ray
+    os.environ.setdefault("RAY_worker_niceness", "0")  # workers as nice as this process, not 15 nicer
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # show equal lines of different runs, too
     package, module = Path(__file__).parent, Path(inspect.getfile(sys.modules[getattr(run, "func", run).__module__]))
     code = {str(package), str(package if package in module.parents else module)}
     options = {"runtime_env": {"py_modules": sorted(code)}, "logging_level": logging.ERROR}
@@ -212,7 +222,7 @@ def _cluster(run: Run) -> Iterator[Any]:
         import ray
 
         if port.isdecimal():
-            socket.create_connection((host, port), timeout=10).close()  # if nobody is there, Ray tries for minutes
+            socket.create_connection((host, port), timeout=10).close()  # if nothing answers, Ray would try for minutes
         context = ray.init(address, **options)
     except ModuleNotFoundError as error:
         advice = "install requirements-ray.txt or unset RAY_ADDRESS"
@@ -220,11 +230,12 @@ def _cluster(run: Run) -> Iterator[Any]:
     except (OSError, RuntimeError) as error:
         raise UserError(f"Ray at {address} does not answer; start it, or unset RAY_ADDRESS: {error}") from error
     with context:
-        stop_by_signal()  # again, since Ray has put its own way in that place
+        stop_by_signal()  # again, since ray.init replaces our signal handlers
         yield ray
 
 
 def _on_ray(run: Run, items: Sequence[Any], names: list[str], checkpoints: Checkpoints) -> Ends:
+    """Run the items on a Ray cluster, and yield the ends of the runs."""
     with checkpoints.open("cluster"), _cluster(run) as ray:
         if checkpoints.directory:
             here = ray.get_runtime_context().get_node_id()

@@ -1,4 +1,4 @@
-"""Files: everything is written whole or not at all, and no file of weights can hold code."""
+"""Reading and writing of files. A file is written whole or not at all, and no file of weights can hold code."""
 
 import errno
 import json
@@ -15,16 +15,16 @@ from ruamel.yaml.error import YAMLError
 
 from dlreport.errors import UserError
 
-if TYPE_CHECKING:  # it is imported where it is used, as not all that read or write files need it
+if TYPE_CHECKING:  # imported where it is used, since many stages that read or write files do not need it
     import pandas as pd
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object], keep: Path | None = None) -> None:
-    """Call `write(file)` on a temporary file beside `path`, then rename it: a failure leaves nothing half-written.
+    """Call `write(file)` on a temporary file beside `path`, then rename it, so a failure leaves nothing half-written.
 
-    What was there before goes to `keep`, if one is given. The file is on the disk, not in its cache alone, before it is
-    renamed, so that a power cut too leaves the old or the new. Raises UserError naming `path` if the disk is full or
-    read-only.
+    A file that was at `path` before is renamed to `keep`, if one is given. The temporary file is on the disk, and not
+    only in a cache, before it is renamed. So even a power cut leaves the old file or the new one. Raises UserError
+    naming `path` if it cannot be written, for example because the disk is full or read-only.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -47,7 +47,7 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object], keep: Path | N
 
 
 def _sync_directory(path: Path) -> None:
-    """So that a rename is on the disk. Some network file systems refuse it; theirs is then as safe as they make it."""
+    """Put a rename in this directory on the disk. Where a network file system refuses, nothing more can be done."""
     directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)
@@ -67,13 +67,15 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
 
 def write_metrics(path: Path, values: Mapping[str, float | None]) -> None:
-    """Flat JSON for `dvc metrics`, fractions rounded to 6 decimals so that a diff shows no noise."""
+    """Write flat JSON for `dvc metrics`. Floats are rounded to 6 decimals, so that a diff shows no noise."""
     write_json(path, {key: round(value, 6) if isinstance(value, float) else value for key, value in values.items()})
 
 
 def write_figure(path: Path, figure: Any) -> None:
-    """A matplotlib figure as PNG, in grey, as all of ours are; no time and no version in it, so that the same figure is
-    the same file."""
+    """Write a matplotlib figure as a PNG in grey, as all of ours are grey.
+
+    The file holds no time and no version, so the same figure gives the same file.
+    """
     from PIL import Image
 
     drawn = BytesIO()
@@ -82,11 +84,12 @@ def write_figure(path: Path, figure: Any) -> None:
 
 
 def write_csv(path: Path, frame: "pd.DataFrame") -> None:
-    """A pandas frame as CSV, floats to 6 significant digits."""
+    """Write a pandas frame as CSV, with floats to 6 significant digits."""
     write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
 def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file. Raises UserError if it is missing or not valid."""
     try:
         return json.loads(_existing(path).read_text(encoding="utf-8"))
     except ValueError as error:
@@ -94,7 +97,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> Any:
-    """By the rules of YAML 1.2: `off` is a word and 1e-05 a number, which PyYAML reads otherwise."""
+    """Read a file by the rules of YAML 1.2: `off` is a word and 1e-05 a number, unlike in PyYAML.
+
+    Raises UserError if the file is missing or not valid.
+    """
     try:
         return YAML(typ="safe", pure=True).load(
             _existing(path, f"`git restore {path}` brings it back").read_text(encoding="utf-8")
@@ -104,6 +110,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def read_csv(path: Path) -> "pd.DataFrame":
+    """Read a CSV file. Raises UserError if it is missing or not valid."""
     import pandas as pd
 
     try:
@@ -113,25 +120,28 @@ def read_csv(path: Path) -> "pd.DataFrame":
 
 
 def write_tensors(path: Path, tensors: Any) -> None:
-    """Tensors, numbers and words in dicts and lists (a state_dict), as safetensors."""
+    """Write tensors, numbers and words in dicts and lists (such as a state_dict) as a file of safetensors."""
     content = tensors_to_bytes(tensors)
     write_atomic(path, lambda file: file.write(content))
 
 
 def read_tensors(path: Path) -> Any:
-    """What `write_tensors` wrote, tuples as lists. Raises UserError naming the file if it is anything else."""
+    """Read what `write_tensors` wrote, with tuples as lists. Raises UserError naming the file if it is another kind."""
     return tensors_from_bytes(_existing(path).read_bytes(), path)
 
 
 def tensors_to_bytes(values: Any) -> bytes:
-    """As a file of safetensors, each tensor under the keys that lead to it, such as "0.weight", and all else in its
-    header. The bytes follow from the values alone; there is no code in them."""
+    """Return the content of a file of safetensors that holds these values.
+
+    A tensor has the name of the keys that lead to it, such as "0.weight"; everything else is in the header. The bytes
+    follow from the values alone, and there is no code in them.
+    """
     from safetensors.numpy import save
 
     tensors: dict[str, Any] = {}
 
     def described(value: Any, name: str) -> Any:
-        """What JSON can hold of it: a dict as pairs, for the sake of keys that are numbers."""
+        """Return the value in a form that JSON can hold. A dict becomes pairs, as its keys may be numbers."""
         if isinstance(value, dict):
             return {"dict": [[key, described(each, f"{name}.{key}")] for key, each in value.items()]}
         if isinstance(value, list | tuple):
@@ -142,17 +152,21 @@ def tensors_to_bytes(values: Any) -> bytes:
         tensors[name] = np.ascontiguousarray(value.detach().cpu()).reshape(value.shape)
         return {"tensor": name}
 
-    import numpy as np  # here, so that stages which handle no tensors start without it
+    import numpy as np  # here, as stages without tensors start faster without it
 
     structure = described(values, "")
     return save(tensors, {"structure": json.dumps(structure)})
 
 
 def tensors_from_bytes(content: bytes, path: Path) -> Any:
-    """Raises UserError naming the `path` they came from if they are not such bytes."""
+    """Return the values that `tensors_to_bytes` was given, with tuples as lists.
+
+    Raises UserError if the bytes are of another kind. It names `path`, the file that they came from.
+    """
     from safetensors.torch import load
 
     def built(value: Any) -> Any:
+        """Return the value that `described` has put into the header."""
         match value:
             case {"tensor": name}:
                 return tensors[name]
@@ -166,7 +180,7 @@ def tensors_from_bytes(content: bytes, path: Path) -> Any:
         tensors = load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         return built(json.loads(header["__metadata__"]["structure"]))
-    except Exception as error:  # of other bytes the library says whatever they happen to mean
+    except Exception as error:  # with bytes of another kind, the library can raise any error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         reason = "a pickle, as version 1.0 wrote them" if content[:2] in (b"PK", b"\x80\x02") else reason
         raise UserError(
@@ -175,6 +189,7 @@ def tensors_from_bytes(content: bytes, path: Path) -> Any:
 
 
 def _existing(path: Path, advice: str = "run the pipeline, which makes it") -> Path:
+    """Return the path. Raises UserError with this advice if there is no file."""
     if not path.is_file():
         raise UserError(f"{path}: missing; {advice}")
     return path

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal; in a log, plain lines at a bounded rate."""
+"""How training shows its progress: as a bar on a terminal, and elsewhere as plain log lines at a bounded rate."""
 
 import logging
 import sys
@@ -11,19 +11,19 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 log = logging.getLogger("dlreport")
 
-SECONDS = 30  # between two lines of one training, where there is no terminal
+SECONDS = 30  # between two log lines of one training, where there is no terminal
 
 
 def start_logging() -> None:
-    """Plain lines with the time of day, on stderr."""
+    """Log plain lines with the time of day to stderr."""
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
 
 
 class _Lines:
-    """A file for tqdm whose lines are the log's."""
+    """A file for tqdm that logs each line written to it."""
 
     def write(self, text: str) -> None:
-        if line := text.strip():  # what clears a bar is empty
+        if line := text.strip():  # tqdm clears a bar by writing blanks
             log.info(line)
 
     def flush(self) -> None:
@@ -32,8 +32,10 @@ class _Lines:
 
 @contextmanager
 def steps_bar(total: int, label: str, position: int = 0, unit: str = " steps") -> Iterator[tqdm]:
-    """What is done of `total`, how fast, and the time left, moved by `update`: a bar on a terminal, with log lines
-    above it, else a line each SECONDS."""
+    """Show how much of `total` is done, how fast, and the time left. The bar's method `update` adds what is done.
+
+    On a terminal this is a bar with log lines above it, elsewhere a log line every SECONDS.
+    """
     how: dict[str, Any]
     if sys.stderr.isatty():
         how = {"mininterval": 0.5, "position": position}
@@ -45,7 +47,7 @@ def steps_bar(total: int, label: str, position: int = 0, unit: str = " steps") -
 
 
 def progress(items: Collection[int], label: str) -> Iterator[int]:
-    """Iterate over epochs with such a bar."""
+    """Yield the epochs one by one, with a bar as in `steps_bar`."""
     with steps_bar(len(items), label, unit=" epochs") as bar:
         for item in items:
             yield item
