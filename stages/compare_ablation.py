@@ -1,4 +1,4 @@
-"""Put the variants of the VanillaRNN side by side, and beside the main runs after as many steps."""
+"""Compare the variants of the VanillaRNN with each other, and with the main runs after the same number of steps."""
 
 from math import inf
 from pathlib import Path
@@ -17,7 +17,7 @@ from dlreport.sequence.thresholds import CONVERGED
 from dlreport.sequence.variants import growth_at_the_start
 
 PLOTS, SEQUENCE = Path("plots/ablation"), Path("plots/sequence")
-MODEL, AS_REPORTED = "VanillaRNN", "as_reported"  # the model of the ablation, and what its main runs are called here
+MODEL, AS_REPORTED = "VanillaRNN", "as_reported"  # the ablation's model, and the name of its main runs here
 
 
 def main() -> None:

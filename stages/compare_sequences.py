@@ -1,4 +1,4 @@
-"""Put all models and lengths side by side: accuracy with the published numbers, gradients, saturation and memory."""
+"""Compare all models and lengths: their accuracy with the published numbers, and gradients, saturation and memory."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Write the GAN's losses and architecture as numbers, and draw the images that are closest to training images."""
+"""Write the GAN's last losses and a table of its layers, and draw the images that are closest to training images."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def main() -> None:
     metrics["training_images"] = len(labels)
     write_metrics(Path("metrics/gan/training.json"), metrics)
     write_csv(PLOTS / "layers.csv", pd.DataFrame(layer_table(load_params().gan.latent_dim)))
-    pairs = read_tensors(Path("models/closest_pairs.safetensors"))  # with the fields of quality.Pairs
+    pairs = read_tensors(Path("models/closest_pairs.safetensors"))  # a dict with the fields of quality.Pairs
     read_as = [f"{digit} ({share:.3f})" for digit, share in zip(pairs["digits"], pairs["confidence"], strict=True)]
     title = "generated images that are closest to training images (below), and how they are read"
     grid = figures.image_grid(pairs["images"].flatten(0, 1), title, len(read_as), read_as)

@@ -1,4 +1,4 @@
-"""Measure the generator's images against the test set's, by the classifier: at the end of training and along it."""
+"""Compare the generators' images with the test set's, by the classifier, at the end of training and along the way."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def main() -> None:
     first = {name: values[:count] for name, values in test.items()}
     real = Reference.build(first, train, classifier, params.quality.neighbours)
 
-    # The same for all, so that what differs between epochs is the generators' doing.
+    # All generators get the same latent vectors, so that epochs differ by the generators alone.
     latents = torch.randn(count, params.gan.latent_dim, generator=stream(params.seed, "quality", "latents"))
 
     def draw(replicate: int, network: str) -> Tensor:

@@ -1,5 +1,7 @@
-"""Walk in latent space with the saved generators: the report's straight line by each replicate's, and between random
-vectors by the first."""
+"""Walk in latent space with the trained generators.
+
+Each replicate's generator walks along the report's straight line. The first one also walks between random vectors.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Fetch and verify MNIST; write ready tensors."""
+"""Fetch MNIST, verify it, and write its images and labels as tensors."""
 
 from pathlib import Path
 

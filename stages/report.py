@@ -54,7 +54,7 @@ def main() -> None:
     for kind in ("curves", "steps"):
         folder = Path("plots/sequence", kind)
         results[kind] = read_tables(folder, params.sequence.models, params.sequence.lengths)
-    # One stage writes this directory as a whole, so nothing stale can be in it.
+    # One stage writes this whole directory anew, so no stale file can be in it.
     grids = {int(path.stem): path.read_bytes() for path in sorted(Path("plots/gan/grids").glob("*.png"))}
     results["grid_epochs"] = [*grids]
     context, drawn = build(params, results), charts.build(params, results)

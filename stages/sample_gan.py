@@ -1,5 +1,5 @@
-"""Draw the same latent vectors with the generator of each kept epoch, and write the last generator for the report's
-page."""
+"""Draw images of the same latent vectors by the generator of each kept epoch, and write the final generator for the
+report's page."""
 
 from pathlib import Path
 

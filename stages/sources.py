@@ -1,8 +1,8 @@
 """Refuse bad parameters, then write for each stage a file in sources/ that lists the code it uses. The stage depends on
 that file.
 
-So a changed comment reruns nothing. A changed constant reruns the stages that use it. A new package version reruns the
-stages that import the package.
+So a changed comment reruns no other stage. A changed constant reruns the stages that use the file with the constant. A
+new package version reruns the stages that import the package.
 
 A stage uses three things:
 
@@ -10,9 +10,9 @@ A stage uses three things:
 - every other file of the library that such a module names in quotes (C, headers, templates, styles);
 - the pinned version of every package that is imported.
 
-No import shows which models a stage uses, since the registry imports a model by its name. If a stage's script names
-models, it uses these. If it names none but asks the registry, it has a file for each model of the parameters, and each
-file lists that model alone.
+Imports do not show which models a stage uses, since the registry imports a model by its name. If a stage's script names
+models, the stage uses these. If the script names none but asks the registry, the stage has a file in sources/ for each
+model of the parameters, and each of these files lists that model alone.
 """
 
 import ast
@@ -40,18 +40,20 @@ except ModuleNotFoundError as error:
 
 SRC, SOURCES, STUDY = Path("src"), Path("sources"), Path("studies/frontier")
 REGISTRY = SRC / "dlreport/sequence/models/__init__.py"
-# who imports one of these can load models, or can see the registry's rows
+# a file that imports one of these can load models, or can see the registry's rows
 LOADS_MODELS = {"dlreport.sequence.models", "dlreport.sequence.models.model_class"}
 SHOWS_REGISTRY = {"dlreport.sequence.models", "dlreport.sequence.models.MODELS", "dlreport.sequence.models.colours"}
-# a comment in C; or text in quotes, which is kept
+# matches a comment in C, or text in quotes, which is kept
 COMMENT = re.compile(r"""("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|//[^\n]*|/\*.*?\*/""", re.S)
 IMPORTING = ("import_module", "__import__")
-OPTIONAL = {"ray"}  # packages without a pinned version, as they change no number
+OPTIONAL = {"ray"}  # packages that need no pinned version, as they change no number
 
 
 class Sources:
-    """Derives what the stages in one directory use. `trained` are the models that the parameters name, and `pins` what
-    `pinned` returns."""
+    """Derives what the stages in one directory use.
+
+    `trained` are the models that the parameters name, and `pins` is what `pinned` returns.
+    """
 
     def __init__(self, scripts: Path, trained: Collection[str], pins: dict[str, set[str]]):
         self.modules, self.trained, self.pins = modules(scripts) | modules(SRC), trained, pins
@@ -59,16 +61,21 @@ class Sources:
         self.others = [path for path in paths if path.is_file() and path.suffix not in (".py", ".pyc")]
 
     def files_of_stage(self, script: Path) -> dict[str, str]:
-        """The contents of a stage's files in sources/, by their names. There is one file, or one for each model if the
-        stage asks the registry and names no model itself."""
+        """Return the contents of a stage's files in sources/, by their names.
+
+        There is one file, or one for each model if the stage asks the registry and names no model itself.
+        """
         named = MODELS.keys() & read(script, script.read_bytes())[2]
         if named or REGISTRY not in self.reachable(script)[0]:
             return {f"{script.stem}.txt": self.file_content(script, named)}
         return {f"{script.stem}/{model}.txt": self.file_content(script, {model}) for model in self.trained}
 
     def file_content(self, script: Path, models: set[str]) -> str:
-        """The content of a file in sources/. Each source file has a line with its path and a hash of what it means.
-        Each package has a line with its pinned version."""
+        """Return the content of a file in sources/.
+
+        Each source file has a line with its path and a hash of what it means. Each package has a line with its pinned
+        version. Raises UserError if an imported package has no pinned version.
+        """
         files, names = self.reachable(script, models)
         if REGISTRY in files and names & SHOWS_REGISTRY:
             files[REGISTRY] += repr([MODELS[model] for model in sorted(models)])
@@ -80,8 +87,8 @@ class Sources:
         return "".join(f"{line}\n" for line in [*lines, *sorted(pins)])
 
     def reachable(self, script: Path, models: Collection[str] = ()) -> tuple[dict[Path, str], set[str]]:
-        """All that a script reaches if it loads these models: what each file means, by its path, and the full names of
-        all that these files import."""
+        """Return what a script reaches if it loads these models: what each file means, by its path, and the full names
+        of everything that these files import."""
         files, names, waiting = {}, set(), [script]
         while waiting:
             path = waiting.pop()
@@ -89,7 +96,7 @@ class Sources:
                 files[path], imported, quoted = read(path, path.read_bytes())
                 names |= imported
                 waiting += [other for other in self.others if other.name in quoted]
-                for name in imported:  # an import runs the packages on the way, too
+                for name in imported:  # an import of a.b.c also runs a and a.b
                     waiting += [
                         self.modules[n] for n in accumulate(name.split("."), "{}.{}".format) if n in self.modules
                     ]
@@ -99,22 +106,22 @@ class Sources:
 
 
 def modules(root: Path) -> dict[str, Path]:
-    """The modules under a folder, by the names that import them."""
+    """Return the paths of the modules under a folder, by the names under which they are imported."""
     paths = {".".join(path.relative_to(root).with_suffix("").parts): path for path in root.rglob("*.py")}
     return {name.removesuffix(".__init__"): path for name, path in paths.items()}
 
 
 @functools.cache
 def read(path: Path, content: bytes) -> tuple[str, set[str], set[str]]:
-    """What a file means, the names that it imports, and the file names that it has in quotes.
+    """Return what a file means, the names that it imports, and the file names that it has in quotes.
 
-    No comment, docstring or white space changes what a Python or C file means. In other files every byte counts. The
-    models' rows are left out of the registry. Raises UserError if only a run could tell what a module imports.
+    What a Python or C file means has no comments, docstrings or white space. In other files every byte counts. The
+    models' rows are left out of the registry. Raises UserError if only running a module could show what it imports.
     """
     names: set[str] = set()
     quoted: set[str] = set()
     if path.suffix != ".py":
-        text = content.decode("latin-1")  # it takes any bytes
+        text = content.decode("latin-1")  # latin-1 decodes any bytes
         text = without_comments(text) if path.suffix in (".c", ".cpp", ".h") else text
         return text, names, set(re.findall(r"""["'](?:[\w./-]*/)?([\w.-]+)["']""", text))
     try:
@@ -141,8 +148,10 @@ def read(path: Path, content: bytes) -> tuple[str, set[str], set[str]]:
 
 
 def skeleton(node: object) -> object:
-    """A syntax tree as nested tuples. It leaves out docstrings and positions, and also empty fields, since Python's
-    versions differ in those."""
+    """Return a syntax tree as nested tuples.
+
+    It leaves out docstrings and positions, and also empty fields, since versions of Python differ in those.
+    """
     if isinstance(node, list):
         texts = [item for item in node if isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant)]
         return tuple(skeleton(item) for item in node if item not in texts)
@@ -153,15 +162,17 @@ def skeleton(node: object) -> object:
 
 
 def without_comments(text: str) -> str:
-    """C without comments, and with one space in place of any white space. Text in quotes stays, and so does the end of
-    a line that begins with #."""
+    """Return C code without comments, and with one space in place of any white space.
+
+    Text in quotes is kept, with null characters for its spaces. A line that begins with # keeps its line end.
+    """
     text = COMMENT.sub(lambda found: found[1].replace(" ", "\0") if found[1] else " ", text).replace("\\\n", " ")
     lines = [(line.split(), "\n" * line.lstrip().startswith("#")) for line in text.split("\n")]
     return " ".join(" ".join(words) + end for words, end in lines if words)
 
 
 def pinned(requirements: Path) -> dict[str, set[str]]:
-    """NAME==VERSION of the distributions that an installed package comes from, by the package's name."""
+    """Return NAME==VERSION of the distributions that an installed package comes from, by the package's name."""
     pins = re.findall(r"^[\w.-]+==[^\s;]+", requirements.read_text(encoding="utf-8"), flags=re.M)
     by_name = {pin.partition("==")[0].lower(): pin for pin in pins}
     installed = packages_distributions().items()
@@ -169,15 +180,17 @@ def pinned(requirements: Path) -> dict[str, set[str]]:
 
 
 def models_in(params: object, *keys: str) -> list[str]:
-    """The models that the parameters name under these keys. Bad parameters name none; the stage that reads them refuses
-    them."""
+    """Return the models that the parameters name under these keys.
+
+    Bad parameters name none. The stage that reads them refuses them.
+    """
     for key in keys:
         params = params.get(key) if isinstance(params, dict) else None
     return [name for name in params if name in [*MODELS]] if isinstance(params, list) else []
 
 
 def derive() -> dict[Path, str]:
-    """The contents of all files in sources/, by their paths. A script without a main is a module, not a stage."""
+    """Return the contents of all files in sources/, by their paths. A script without a main is no stage."""
     found: dict[Path, str] = {}
     pins = pinned(Path("requirements.txt"))
     for directory, keys in ((Path(), ("sequence", "models")), (STUDY, ("models",))):

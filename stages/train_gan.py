@@ -1,4 +1,4 @@
-"""Train the GAN; keep generators along the way."""
+"""Train the replicates of the GAN, and keep generators along the way."""
 
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from dlreport.io import read_tensors, write_csv, write_tensors
 from dlreport.progress import start_logging
 from dlreport.runtime import select_device, workers
 
-NOT_DECIDING = {"replicates", "grid_images", "interpolation_points", "interpolation_pairs"}  # they change no weight
+# keys that change no weight
+NOT_DECIDING = {"replicates", "grid_images", "interpolation_points", "interpolation_pairs"}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Train the VanillaRNN for longer than the report did: what it says of an earlier assignment (claim 2)."""
+"""Train the VanillaRNN for longer than the report did, to check what it says of an earlier assignment (claim 2)."""
 
 from common.stage import run
 from common.training import train

@@ -1,14 +1,17 @@
-"""What the stages share. Imported before any library, it puts the process into an environment that it knows: what is
-set for other programs changes no number and no picture."""
+"""What the stages share.
+
+Import this before any library. It puts the process into a known environment, so that what is set for other programs
+changes no number and no picture.
+"""
 
 import os
 import sys
 import warnings
 
 os.environ |= {
-    "MPLBACKEND": "agg",  # Jupyter's own is not there in a process of its
-    "OPENBLAS_NUM_THREADS": "1",  # numpy's sums go by threads; PyTorch's are set by runtime.prepare
+    "MPLBACKEND": "agg",  # a process started from Jupyter inherits a backend that works only in Jupyter
+    "OPENBLAS_NUM_THREADS": "1",  # numpy's sums depend on it; runtime.prepare sets PyTorch's threads
 }
-if sys.warnoptions:  # of Python's -W or PYTHONWARNINGS, which can make an error of a library's warning
+if sys.warnoptions:  # set by -W or PYTHONWARNINGS, which can turn a library's warning into an error
     warnings.resetwarnings()
     warnings.simplefilter("ignore")

@@ -1,10 +1,10 @@
-"""The arguments that dvc.yaml's matrices give to a stage, as DVC writes ${item}."""
+"""The arguments of a stage that dvc.yaml runs for each item of a matrix. DVC writes them in place of ${item}."""
 
 import argparse
 
 
 def parse(description: str | None, name: str) -> tuple[str, int]:
-    """--NAME VALUE --length L -> the value and the length."""
+    """Parse the command line `--NAME VALUE --length L`, where NAME is `name`. Return the value and the length."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--length", type=int, required=True)

@@ -1,4 +1,4 @@
-"""How every stage runs: its errors in one line, and under DVC on record."""
+"""How every stage runs: an error is shown in one line, and a run under DVC is put on record."""
 
 import os
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from dlreport.provenance import recorded
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run main as errors.run does. If it succeeds under DVC, its run is put on record."""
+    """Run main as errors.run does. If main succeeds under DVC, put its run on record (see provenance.py)."""
 
     def main_on_record() -> None:
         name = os.environ.get("DVC_STAGE")
-        # the device now: by the end of a long training the file may be another
+        # read the device now, since params.yaml may have changed by the end of a long training
         with recorded(name, load_params().device) if name else nullcontext():
             main()
 

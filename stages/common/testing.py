@@ -13,8 +13,10 @@ from dlreport.sequence.thresholds import CONVERGED
 
 
 def evaluate_replicates(part: str, key: str, task: Task, params: Params) -> pd.DataFrame:
-    """Test what common/training.py trained, and write and return a row for each replicate: its accuracies in training
-    and in the test, and whether it is solved, which both decide."""
+    """Test the replicates that common/training.py trained, and write and return a table with a row for each.
+
+    The row holds the accuracies in training and in the test, and `solved`: 1 if both are at least CONVERGED, else 0.
+    """
     prepare(threads=1)
     tested = evaluate(
         task, read_tensors(Path("models", part, key).with_suffix(".safetensors")), params.sequence, params.seed

@@ -1,4 +1,4 @@
-"""What the stages that train sequence models share: checkpoints, and the files of a training."""
+"""What the stages that train sequence models share: the checkpoints and the files of a training."""
 
 from pathlib import Path
 
@@ -15,21 +15,27 @@ from dlreport.sequence.task import Task
 from dlreport.sequence.training import is_native, train_replicates
 from dlreport.sequence.windows import mean_accuracy, single_steps, windowed
 
-NOT_DECIDING = {"models", "lengths", "replicates", "average_from", "log_every", "curve_window", "test"}  # of any weight
+# keys that change no weight
+NOT_DECIDING = {"models", "lengths", "replicates", "average_from", "log_every", "curve_window", "test"}
 
 
 def write_weights(path: Path, replicates: list[dict[str, np.ndarray]]) -> None:
+    """Write the weights of all replicates as a file of safetensors."""
     write_tensors(path, [{name: torch.from_numpy(value) for name, value in one.items()} for one in replicates])
 
 
 def write_means(part: str, key: str, means: list[float]) -> None:
+    """Write the mean training accuracy of each replicate."""
     write_json(Path("metrics", part, "train", key).with_suffix(".json"), {"train_accuracy_mean": means})
 
 
 def train(part: str, key: str, task: Task, settings: SequenceSettings, replicates: int, params: Params) -> None:
-    """Train the replicates; write their weights, training curves and mean training accuracies under this part of the
-    pipeline and, where it has several trainings, this key. Of the main trainings also what there was half-way, and
-    single steps."""
+    """Train the replicates, and write their weights, training curves and mean training accuracies.
+
+    The files' paths have the name of this part of the pipeline and, if the part has several trainings, this key. The
+    main trainings (part "sequence") also write weights and accuracies from half-way, and the loss and accuracy of
+    single steps.
+    """
     start_logging()
     where = select_device(params.device)
     deciding = {**params.model_dump(include={"seed", "precision"}), "device": where.type}

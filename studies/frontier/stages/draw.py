@@ -1,5 +1,5 @@
-"""Write what the table of all runs comes to: a summary by variant and length, the longest length that each model
-remembers, and the figure."""
+"""Summarise the table of all runs: write a table by variant and length, the longest length that each variant and each
+model remembers, and the figure."""
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ VARIANT = ["model", "hidden_dim", "initialisation", "clip"]
 
 
 def summary(runs: pd.DataFrame, solved_at: float) -> pd.DataFrame:
-    """A row for each variant and length: how many replicates solve it, and their test accuracy.
+    """Return a table with a row for each variant and length: how many replicates solve it, and their test accuracy.
 
     A replicate that diverged gives no answer, so its accuracy is 0.
     """
@@ -25,8 +25,10 @@ def summary(runs: pd.DataFrame, solved_at: float) -> pd.DataFrame:
 
 
 def longest(table: pd.DataFrame) -> pd.DataFrame:
-    """A row for each variant: the longest length up to which most replicates solve every length. It is 0 if most do not
-    solve the first."""
+    """Return a table with a row for each variant: the longest length up to which most replicates solve every length.
+
+    It is 0 if most replicates do not solve the first length.
+    """
     table = table.sort_values("length", kind="stable")
     table["remembered"] = table["solved"] * 2 > table["replicates"]
     up_to_here = table.groupby(VARIANT)["remembered"].cummin()
@@ -35,8 +37,10 @@ def longest(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def metrics(remembered: pd.DataFrame) -> dict[str, int]:
-    """The longest length that each model remembers, as reported and with the best settings of the grid. As reported
-    means without clipping, as the published clipping had no effect."""
+    """Return the longest length that each model remembers, as reported and with the best settings of the grid.
+
+    "As reported" means without clipping, since the published clipping had no effect.
+    """
     found = {}
     for model, of_model in remembered.groupby("model", sort=False):
         reported = of_model[(of_model["initialisation"] == "as_reported") & (of_model["clip"] == "off")]

@@ -24,10 +24,9 @@ from dlreport.sequence.windows import mean_accuracy
 
 HERE, SOURCES = Path("studies/frontier"), Path("sources/frontier/train")
 AXES = {"models", "lengths", "hidden_dims", "initialisations", "clip_modes", "replicates"}
-WINDOW = 100  # accuracy is averaged over so many steps to say when a run first solves its length
-DIVERGED = re.compile(
-    r"the loss is \S+ at step \d+"
-)  # as the training words the error that ends a run with such a loss
+WINDOW = 100  # steps over which accuracy is averaged to say when a run first solves its length
+# Matches the error by which the training ends a run whose loss is no longer finite
+DIVERGED = re.compile(r"the loss is \S+ at step \d+")
 T = TypeVar("T")
 Axis = Annotated[list[T], Field(min_length=1), AfterValidator(config.unique)]
 
@@ -65,34 +64,38 @@ class Run:
 
     @property
     def cost(self) -> int:
-        """A number in proportion to the time of a training step. It is near enough to plan with, as we measured at
-        sizes 32 to 128."""
+        """A number roughly in proportion to the time of a training step.
+
+        By our measurements at hidden sizes 32 to 128 it is near enough to plan with.
+        """
         return model_class(self.model).blocks() * (self.length - 1) * self.hidden_dim * (self.hidden_dim + 32)
 
 
 def load_study() -> Study:
+    """Read and check the study's parameters. Raises UserError if they are bad."""
     study = config.load(Study, HERE / "params.yaml")
     check_names(study.models)
     return study
 
 
 def runs(study: Study) -> list[Run]:
-    """All runs, in the order of the table's rows."""
+    """Return all runs of the grid, in the order of the table's rows."""
     axes = study.models, study.hidden_dims, study.initialisations, study.clip_modes, study.lengths
     return [Run(*values) for values in product(*axes, range(study.replicates))]
 
 
 def fingerprint(study: Study, model: str) -> str:
-    """A hash of all that decides the numbers of a model's runs, but for the run itself: settings, PyTorch, sources.
+    """Return a hash of what all runs of a model share and what decides their numbers: settings, PyTorch's version and
+    the sources.
 
-    The axes of the grid are left out. So a longer axis does not change the runs that are there already.
+    The axes of the grid are left out, so finished runs stay valid if an axis gets longer.
     """
     decides = [study.model_dump(exclude=AXES), torch.__version__, (SOURCES / f"{model}.txt").read_text()]
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
 
 
 def settings(run: Run, study: Study) -> config.SequenceSettings:
-    """The run's settings in the form that the library's training takes."""
+    """Return the run's settings in the form that the library's training takes."""
     own = {"models": [run.model], "lengths": [run.length], "replicates": {run.model: 1}, "hidden_dim": run.hidden_dim}
     own |= {"initialisation": run.initialisation, "clip": {"mode": run.clip, "max_norm": study.max_norm}}
     shared = study.model_dump(include={"steps", "batch_size", "optimizer", "learning_rate"})
@@ -102,13 +105,15 @@ def settings(run: Run, study: Study) -> config.SequenceSettings:
 
 
 def train_run(study: Study, run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
-    """Train and test the run in this process, on one thread. Returns its row of the table, and how it came about.
+    """Train and test the run in this process, on one thread.
+
+    Returns a dict with its `row` of the table, the `core_seconds` that it took and the version of `torch`.
 
     Random streams are named by model, length and replicate, so runs that differ in something else see the same data. As
-    in the report, the test comes after the last step, whatever the accuracy was before. All replicates have the same
-    test.
+    in the report, the test comes after the last step, whatever the accuracy was before. All replicates of a model and
+    length have the same test.
     """
-    start = time.process_time()  # the processor's time: on a busy machine the clock would count other programs, too
+    start = time.process_time()  # the processor's time, as wall-clock time would count other programs, too
     task, its = Task(run.model, run.length), settings(run, study)
     row = {**asdict(run), "train_accuracy": None, "test_accuracy": None, "solved_step": None, "diverged": False}
     try:
@@ -126,8 +131,8 @@ def train_run(study: Study, run: Run, checkpoints: Checkpoints) -> dict[str, Any
 
 
 def solved_step(accuracy: np.ndarray, solved_at: float) -> int | None:
-    """The number of steps after which accuracy [steps], averaged over windows, is first `solved_at` or more. None if it
-    never is."""
+    """Return the number of steps after which accuracy [steps], averaged over windows of WINDOW steps, is first
+    `solved_at` or more. Return None if it never is."""
     windows = accuracy[: len(accuracy) // WINDOW * WINDOW].reshape(-1, WINDOW).mean(1, dtype=np.float64)
     solved = np.flatnonzero(windows >= solved_at)
     return int(solved[0] + 1) * WINDOW if len(solved) else None

@@ -1,4 +1,4 @@
-"""Train and test every run of the grid that is not kept from before, and write the table of all runs."""
+"""Train and test every run of the grid that has no result yet, and write the table of all runs."""
 
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ def main() -> None:
     start_logging()
     study = grid.load_study()
     runs = grid.runs(study)
-    # Each finished run has a file. This process alone writes them, so the nodes of a cluster need no common disk.
+    # Each finished run has a file. Only this process writes these files, so a cluster's nodes need no common disk.
     paths = {each: KEPT / grid.fingerprint(study, each.model) / f"{each}.json" for each in runs}
     missing = [each for each in runs if not paths[each].exists()]
     log.info("%d runs, %d of them kept from before", len(runs), len(runs) - len(missing))
@@ -36,9 +36,9 @@ def main() -> None:
 
 
 def train(runs: list[grid.Run], paths: dict[grid.Run, Path], study: grid.Study) -> None:
-    """Train these runs, and keep each result as soon as it is there."""
+    """Train these runs, and write each result as soon as its run ends."""
     stop_by_signal()
-    runs = sorted(runs, key=lambda each: -each.cost)  # the end waits for what starts last, so that is to be short
+    runs = sorted(runs, key=lambda each: -each.cost)  # longest first, so that no long run starts near the end
     train_one = partial(grid.train_run, study)
     try:
         for number, (index, result) in enumerate(run_each(train_one, runs, min(workers(), len(runs))), 1):
