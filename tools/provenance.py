@@ -1,5 +1,8 @@
-"""`make provenance`: put on record in provenance.csv, which is in git, what made the results: for each stage its last
-run in this checkout, or, where it has not run here, the run that is on record."""
+"""Put on record what made the results, in provenance.csv, which is in git. Run it by `make provenance`.
+
+The record has the last run of each stage in this checkout. For a stage that has not run here, or whose run on record is
+newer, it keeps the run on record.
+"""
 
 import csv
 import io
@@ -15,23 +18,23 @@ COLUMNS = (
     *("stage", "seconds", "finished", "commit", "code_changed_since_commit", "workers", "device"),
     *("cpu", "cpu_capability", "cores", "system", "python", *PACKAGES),
 )
-STUDY = "frontier"  # whose dvc.lock is another
+STUDY = "frontier"  # the study, which has a dvc.lock of its own
 
 
 def last_runs() -> dict[str, dict[str, Any]]:
-    """By stage."""
+    """Return what is known of each stage's last run, by stage. Raises UserError if provenance.csv is damaged."""
     try:
         with RECORD.open(newline="", encoding="utf-8") as file:
             known = {row["stage"]: {**row, "seconds": float(row["seconds"])} for row in csv.DictReader(file)}
     except FileNotFoundError:
         known = {}
-    except (KeyError, TypeError, ValueError) as error:  # as by a merge
+    except (KeyError, TypeError, ValueError) as error:  # a merge can do this
         raise UserError(
             f"{RECORD}: not as `make provenance` writes it; `git restore {RECORD}` brings it back"
         ) from error
     for path in RUNS.glob("*.json"):
         here, there = read_json(path), known.get(path.stem)
-        if not there or here["finished"] >= there["finished"]:  # what came with a pull may be newer
+        if not there or here["finished"] >= there["finished"]:  # a run that came with a pull may be newer
             known[path.stem] = here
     return known
 

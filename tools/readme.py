@@ -1,4 +1,4 @@
-"""Put the report's findings into the README, where people look first: `make readme`, after `dvc repro`."""
+"""Put the report's findings into the README, where people look first. Run it by `make readme`, after `dvc repro`."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,10 @@ BLOCK = re.compile(r"(<!-- findings: .*? -->\n).*(<!-- end of findings -->)", re
 
 
 def spliced(readme: str, findings: str) -> str:
-    """The README with these findings in the place of those that are there."""
+    """Return the README with these findings in place of the old ones.
+
+    Raises UserError if the comments around the findings are not there exactly once.
+    """
     if len(BLOCK.findall(readme)) != 1:
         raise UserError(f"{README}: expected the comments that begin and end the findings, once each; put them back")
     return BLOCK.sub(lambda found: f"{found[1]}\n{findings}\n{found[2]}", readme)

@@ -1,8 +1,8 @@
-"""Runs `dvc repro` with several stages at a time: `python tools/repro.py --jobs 2` (`make repro JOBS=2`).
+"""Run `dvc repro` with several stages at a time: `python tools/repro.py --jobs 2` (`make repro JOBS=2`).
 
 DVC's graph says which stages are ready. Each stage has a `dvc repro` of its own, so DVC writes the outputs, its cache
-and dvc.lock as always. All of them are the same as after a plain `dvc repro`, but for the order of the stages in
-dvc.lock: no stage's numbers depend on how many threads or processes it had.
+and dvc.lock as always. They are the same as after a plain `dvc repro`, except for the order of the stages in dvc.lock,
+since no stage's numbers depend on how many threads or processes it had.
 """
 
 import argparse
@@ -30,12 +30,12 @@ from dlreport.errors import STOPPING, UserError, run
 from provenance import last_runs
 
 GAN = "train_gan"  # on a CPU it takes a slot for each of its threads; every other stage takes one slot
-GRACE = 10  # seconds in which an interrupted stage may end by itself
+GRACE = 10  # seconds that an interrupted stage has to end by itself
 REPRO = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet", "--single-item"]
 
 
 class Pipeline:
-    """The stages of dvc.yaml, and how far each of them is."""
+    """The stages of dvc.yaml, and the state of each of them."""
 
     def __init__(self, jobs: int):
         self.repo = Repo()
@@ -44,18 +44,20 @@ class Pipeline:
         self.stages = {stage.addressing: stage for stage in plan_repro(graph, here)}  # in the order of a serial run
         self.upstream = {n: {other.addressing for other in nx.descendants(graph, s)} for n, s in self.stages.items()}
         self.jobs = jobs
-        # What the GAN needs comes first, then the GAN. Later it would wait until several slots are free at once, and
-        # those that are free would wait with it.
+        # What the GAN needs comes first, then the GAN. A later GAN would have to wait until several slots are free at
+        # once, and the slots that are free already would stay empty until then.
         first, seconds = {GAN, *self.upstream.get(GAN, ())}, seconds_to_end(self.upstream)
         self.waiting = sorted(self.stages, key=lambda name: (name not in first, -seconds[name]))
-        self.stale: set[str] = set()  # out of date, and all that it needs is done
+        self.stale: set[str] = set()  # stages that are out of date and whose needs are all done
         self.done: set[str] = set()
-        self.failed: dict[str, str] = {}  # the reasons, by stage
+        self.failed: dict[str, str] = {}  # the reason for each failure, by stage
         self.running: dict[asyncio.Task, str] = {}
 
     async def reproduce(self) -> int | None:
-        """Run what is out of date. A failure stops only what depends on the stage. Returns the number of the signal
-        that ended the run, or None."""
+        """Run the stages that are out of date. If one fails, only the stages that depend on it are left out.
+
+        Returns the number of the signal that ended the run, or None.
+        """
         signals: asyncio.Queue[int] = asyncio.Queue()  # only the first one counts
         for number in STOPPING:
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
@@ -65,7 +67,7 @@ class Pipeline:
             while not stopped.done():
                 for name in self.startable():
                     self.waiting.remove(name)
-                    # also counts what is up to date, and what cannot run any more
+                    # includes stages that are up to date, and those left out after a failure
                     started = len(self.stages) - len(self.waiting)
                     print(f"Running stage '{name}' ({started} of {len(self.stages)})", flush=True)
                     self.running[asyncio.create_task(run_stage(name, self.slots(name)))] = name
@@ -86,8 +88,10 @@ class Pipeline:
             await asyncio.gather(*self.running, return_exceptions=True)
 
     def startable(self) -> list[str]:
-        """The stages to start now. A stage that is up to date counts as done. Free slots are kept for the GAN, as
-        otherwise it would never find enough."""
+        """Return the stages to start now. This moves stages that are up to date from `waiting` to `done`.
+
+        Free slots are kept for the GAN, as otherwise it would never find enough of them.
+        """
         free, names = self.jobs - sum(self.slots(name) for name in self.running.values()), []
         for name in [*self.waiting]:  # no stage comes before one that it needs
             ready = self.upstream[name] <= self.done
@@ -101,6 +105,7 @@ class Pipeline:
         return names
 
     def slots(self, name: str) -> int:
+        """Return how many of the `jobs` slots a stage takes."""
         return self.slots_of_gan if name == GAN else 1
 
     @cached_property
@@ -110,9 +115,10 @@ class Pipeline:
         return min(GAN_THREADS, self.jobs) if select_device(load_params().device).type == "cpu" else 1
 
     def is_stale(self, name: str) -> bool:
-        """Whether a stage is out of date. This takes milliseconds; a `dvc repro` needs a second to find that out."""
+        """Return whether a stage is out of date. This takes milliseconds, while `dvc repro` needs a second for it."""
         if name not in self.stale:
-            # DVC is locked while another stage stores something large. Then the stage's own `dvc repro` waits and asks.
+            # While another stage stores something large, DVC is locked. Then the stage counts as out of date here, and
+            # its own `dvc repro` waits for the lock and checks again.
             with suppress(LockError), self.repo.lock:
                 if not self.stages[name].changed():
                     return False
@@ -121,21 +127,25 @@ class Pipeline:
 
 
 def seconds_to_end(upstream: dict[str, set[str]]) -> dict[str, float]:
-    """The seconds from each stage's start to the end of the longest chain of stages that wait for it. A stage that
-    never ran counts as the mean of the others."""
+    """Return the seconds from each stage's start to the end of the longest chain of stages that wait for it.
+
+    A stage whose time is not known counts as the mean of the others.
+    """
     known = {stage: values["seconds"] for stage, values in last_runs().items() if stage in upstream}
     unknown = mean(known.values()) if known else 1
     found: dict[str, float] = {}
-    for name in reversed(upstream):  # a serial run backwards: what waits for a stage comes before it
+    for name in reversed(upstream):  # in reverse order, the stages that wait for a stage come before it
         after = (seconds for other, seconds in found.items() if name in upstream[other])
         found[name] = known.get(name, unknown) + max(after, default=0)
     return found
 
 
 async def run_stage(name: str, slots: int) -> str | None:
-    """Run one stage, and print its output with its name in front. Returns the reason if it fails. If this is cancelled,
-    no process is left."""
-    environment = {**os.environ, "DLREPORT_WORKERS": str(slots)}  # so many processes or threads it may use
+    """Run one stage, and print its output with its name in front. Return the reason if it fails, else None.
+
+    If this task is cancelled, it ends all processes of the stage.
+    """
+    environment = {**os.environ, "DLREPORT_WORKERS": str(slots)}  # how many processes or threads it may use
     process = await asyncio.create_subprocess_exec(
         *REPRO,
         name,
@@ -172,15 +182,15 @@ def main() -> None:
     jobs = parser.parse_args().jobs
     if not re.fullmatch(r"[1-9][0-9]{0,3}", jobs):
         raise UserError(f"--jobs: expected a whole number from 1 to 9999, found {jobs!r}")
-    load_params()  # refuses bad ones before anything starts
+    load_params()  # refuses bad parameters before anything starts
     try:
         pipeline = Pipeline(int(jobs))
         stopped_by = asyncio.run(pipeline.reproduce())
-    except RWLockFileCorruptedError as error:  # by a kill while DVC wrote it
+    except RWLockFileCorruptedError as error:  # after a kill while DVC wrote the file
         raise UserError(f"{error}; if no other DVC runs in this folder, remove that file and run again") from error
     except DvcException as error:
         raise UserError(str(error)) from error
-    except sqlite3.Error as error:  # of what DVC notes for itself in .dvc/tmp
+    except sqlite3.Error as error:  # from the databases that DVC keeps in .dvc/tmp
         raise UserError(f"DVC cannot write its own files: {error}; make room on the disk") from error
     if stopped_by:
         print("error: interrupted; run it again to go on from the stages that are done", file=sys.stderr)

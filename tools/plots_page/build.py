@@ -1,9 +1,9 @@
-"""Write what `dvc plots show` and `dvc plots diff` draw with, into .dvc/plots: page.html, the page, and a template for
-each chart, made by the functions that draw the report's charts.
+"""Write the files in .dvc/plots that `dvc plots show` and `dvc plots diff` use: the page (page.html) and a template for
+each chart. The functions that draw the report's charts make the templates.
 
-DVC's own page loads Vega from the network. In ours it is inside, so that the page needs no network, wherever it is
-written or sent. DVC reads files, hence they are built, and are in git. Run `python tools/plots_page/build.py` when a
-chart changes, or page.html.
+DVC's own page loads Vega from the network. Ours contains Vega, so it needs no network, wherever it is written or sent.
+DVC reads these from files, so they are built ahead and are in git. Run `python tools/plots_page/build.py` when a chart
+or page.html changes.
 """
 
 import json
@@ -20,7 +20,7 @@ TARGET = HERE.parents[1] / ".dvc/plots"
 
 
 def templates() -> dict[str, str]:
-    """By name; DVC puts the rows of all revisions and the title in."""
+    """Return the templates by name. DVC fills in the title and the rows of all revisions."""
     rows, models = {"values": "<DVC_METRIC_DATA>"}, colours(MODELS)
     charts = {
         "accuracy_by_length": of_sequence.accuracy_by_length(rows, models, revisions=True),
@@ -40,12 +40,13 @@ def templates() -> dict[str, str]:
 
 
 def page() -> str:
-    """page.html with Vega, and its licences, where DVC would have it loaded."""
+    """Return page.html with Vega and its licences in the place where DVC's page would load Vega."""
     scripts = f"<!--\n{licences()}-->\n<script>{drawing_library()}</script>"
     return (HERE / "page.html").read_text(encoding="utf-8").replace("{scripts}", scripts)
 
 
 def files() -> dict[str, str]:
+    """Return the contents of all files, by their names in .dvc/plots."""
     return {"page.html": page(), **{f"{name}.json": text for name, text in templates().items()}}
 
 
