@@ -115,7 +115,7 @@ def modules(root: Path) -> dict[str, Path]:
 def read(path: Path, content: bytes) -> tuple[str, set[str], set[str]]:
     """Return what a file means, the names that it imports, and the file names that it has in quotes.
 
-    What a Python or C file means has no comments, docstrings or white space. In other files every byte counts. The
+    In a Python or C file, comments, docstrings and white space count for nothing. In other files every byte counts. The
     models' rows are left out of the registry. Raises UserError if only running a module could show what it imports.
     """
     names: set[str] = set()
