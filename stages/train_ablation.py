@@ -1,4 +1,5 @@
-"""Train the VanillaRNN at one length with one thing changed: is it the model that has difficulty, or its beginning?"""
+"""Train the VanillaRNN at one length with one or more settings changed. Is its difficulty in the model, or in how it
+starts?"""
 
 from common.arguments import parse
 from common.stage import run

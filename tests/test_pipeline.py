@@ -227,11 +227,12 @@ def test_what_made_the_results_is_put_on_record_by_its_command_alone(project, re
 def test_a_record_that_a_merge_has_spoilt_is_named(project):
     record = project / "provenance.csv"
     before = record.read_text()
-    record.write_text("<<<<<<< HEAD\n" + before)
-    result = run([sys.executable, "tools/provenance.py"], project)
+    for spoilt in ("<<<<<<< HEAD\n" + before, before.replace("finished", "ended"), before + "train_gan,1.0\n"):
+        record.write_text(spoilt)
+        result = run([sys.executable, "tools/provenance.py"], project)
+        assert result.returncode == 1
+        assert result.stderr.startswith("error: provenance.csv: not as `make provenance` writes it; ")
     record.write_text(before)
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: provenance.csv: not as `make provenance` writes it; ")
 
 
 def test_a_second_repro_runs_nothing(project):

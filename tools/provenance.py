@@ -6,6 +6,7 @@ newer, it keeps the run on record.
 
 import csv
 import io
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ def last_runs() -> dict[str, dict[str, Any]]:
     try:
         with RECORD.open(newline="", encoding="utf-8") as file:
             known = {row["stage"]: {**row, "seconds": float(row["seconds"])} for row in csv.DictReader(file)}
+        for row in known.values():
+            datetime.fromisoformat(row["finished"])  # refuses what is no time
     except FileNotFoundError:
         known = {}
     except (KeyError, TypeError, ValueError) as error:  # a merge can do this
