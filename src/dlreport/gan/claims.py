@@ -1,8 +1,8 @@
 """Decides the statements on the GAN: claims 5 to 9 of the published report, and findings of ours. Their words are in
 claims.yaml.
 
-Each training gives one number, and Student's interval of the mean over the trainings decides. Of a ratio we average the
-logarithm, and of a share the log-odds: unlike a share they have no bounds.
+Each training gives one number, and Student's interval of the mean over the trainings decides. For a ratio we average
+the logarithm, and for a share the log-odds. Unlike a ratio or a share, these have no bounds.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,36 +21,38 @@ from dlreport.statistics.intervals import student
 from dlreport.statistics.verdicts import UNDECIDED, Outcome, mean_in_range
 
 FILE = Path(__file__).with_name("claims.yaml")
-FEWEST = 3  # trainings: with two, Student's interval reaches 13 standard errors to either side
-MAJORITY = 0.5  # "most": a larger share than this
-TAKEN_BACK = 0.5  # share of a loss's first move: taking back less could be noise
-LOSS_SETTLED = 0.01  # a loss that moves by no more has settled: from epoch to epoch it moves by a third of that
-FID_SETTLED = 0.1  # an FID that moves by no more has settled: two sets of one generator's images differ by nearly that
-TOLD_APART = 0.55  # share of right answers, real or generated: a twentieth better than a guess
-GUESS = 0.5  # share of right answers, where there are two
-SUM_SPREAD = 0.1  # of the losses' sum, over the discriminator's: far below one, but not the zero of a zero-sum game
+FEWEST = 3  # trainings that decide: with two, Student's interval reaches 13 standard errors to either side
+MAJORITY = 0.5  # "most" means a larger share than this
+TAKEN_BACK = 0.5  # share of its first move that a loss takes back: less could be noise
+LOSS_SETTLED = 0.01  # share by which a settled loss may move: from epoch to epoch it moves by a third of that
+FID_SETTLED = 0.1  # share by which a settled FID may move: two sets of one generator's images differ by nearly that
+TOLD_APART = 0.55  # share of right answers to "real or generated?": a twentieth better than a guess
+GUESS = 0.5  # share of right answers of a guess between two
+# The standard deviation of the losses' sum over that of the discriminator's loss: far below one, but not the zero of a
+# zero-sum game
+SUM_SPREAD = 0.1
 SMALLEST_SHARE = 5e-5  # half an image of 10,000: a smaller share, such as none, counts as this
 MEASURES = {"fid": "FID", "fid_matched": "FID at matched shares of the digits"}
 
 
 @dataclass(frozen=True)
 class GanEvidence:
-    """What the stages of Part 2 found. Each table has a column that names the replicate."""
+    """Holds what the stages of Part 2 found. Each table has a column that names the replicate."""
 
     params: Params
     losses: pd.DataFrame  # by epoch, with the discriminator's accuracies
-    quality: pd.DataFrame
+    quality: pd.DataFrame  # by set of images
     quality_by_epoch: pd.DataFrame
-    shares: pd.DataFrame  # of the digits, by epoch
+    shares: pd.DataFrame  # of each digit among the images, by epoch
     walks: pd.DataFrame  # as courses.whole_walks makes them
 
 
 class Scale(NamedTuple):
-    """The scale on which values are averaged, and the way back from it."""
+    """Holds functions that take values to the scale on which they are averaged, and back."""
 
     to: Callable
     back: Callable
-    shows: Callable[[float, str], str]  # from half an interval, and the form of its numbers, to the power in words
+    shows: Callable[[float, str], str]  # half an interval and its numbers' format -> the power in words
 
 
 def _log_odds(share: float) -> float:
@@ -69,16 +71,16 @@ SHARE = Scale(
 
 @dataclass(frozen=True)
 class Trainings:
-    """How trainings decide."""
+    """Decides statements by one value from each training."""
 
     confidence: float
 
     def mean(
         self, values: Iterable[float], low: float, high: float, form: str, what: str = "", scale: Scale = PLAIN
     ) -> Outcome:
-        """Whether the mean over the trainings lies from `low` to `high`. A training without a value has NaN.
+        """Decide whether the mean over the trainings lies from `low` to `high`. A training without a value has NaN.
 
-        The evidence begins with the words `what`, and prints numbers in the form `form`.
+        The mean is taken on `scale`. The evidence begins with the words `what`, and has numbers in the format `form`.
         """
         values = np.asarray(list(values), dtype=float)
         each = "trainings " + ", ".join("no value" if np.isnan(value) else format(value, form) for value in values)
@@ -96,22 +98,24 @@ class Trainings:
         if ends[0] == ends[1]:
             evidence = f"{what} {centre} in all {len(values)} trainings".lstrip()
         power = scale.shows((ends[1] - ends[0]) / 2, form) if ends[0] < ends[1] else "all trainings alike"
-        # a discriminator that calls all images real has 0.5 in each training, just on the threshold
+        # Values can all lie on a threshold: a discriminator that calls all images real is right on 0.5 in each training
         verdict = UNDECIDED if ends[0] == ends[1] and ends[0] in (least, most) else found.verdict
         return Outcome(verdict, evidence, self.confidence, found.p, power)
 
     def share(self, values: pd.Series, low: float = 0, high: float = 1, what: str = "") -> Outcome:
+        """Decide as `mean` does, by log-odds. Shares within SMALLEST_SHARE of 0 or 1 are first moved there."""
         return self.mean(values.clip(SMALLEST_SHARE, 1 - SMALLEST_SHARE), low, high, ".1%", what, SHARE)
 
     def ratio(
         self, values: pd.Series, low: float = 0, high: float = np.inf, what: str = "ratio of later to earlier"
     ) -> Outcome:
+        """Decide as `mean` does, by logarithms."""
         with np.errstate(divide="ignore"):
             return self.mean(values.clip(SMALLEST_SHARE), low, high, ".2f", what, RATIO)
 
 
 def check(e: GanEvidence) -> Iterator[Statement]:
-    """All statements."""
+    """Yield all statements."""
     claims = Claims(
         FILE,
         jump=JUMP,
@@ -139,7 +143,7 @@ def check(e: GanEvidence) -> Iterator[Statement]:
 
 
 def _images(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[Statement]:
-    """Claim 5, and our finding on whether images are copies."""
+    """Yield claim 5, and our finding on whether images are copies."""
     by_epoch = e.quality_by_epoch.pivot(index="epoch", columns="replicate")
     if {40, 100} <= set(by_epoch.index):
         yield claims.state(
@@ -166,7 +170,7 @@ def _images(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
 
 
 def _losses(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[Statement]:
-    """Claims 6, 8 and 9, as far as they are about the losses and the discriminator's accuracy."""
+    """Yield claims 6, 8 and 9, as far as they are about the losses and the discriminator's accuracy."""
     by_epoch = e.losses.pivot(index="epoch", columns="replicate")
     half, fifth = by_epoch[len(by_epoch) // 2 :], by_epoch[len(by_epoch) * 4 // 5 :]
     for network, first, then in (("discriminator", "fall", "rise"), ("generator", "rise", "fall")):
@@ -187,7 +191,7 @@ def _losses(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
             8, "losses", trainings.mean(moved, -LOSS_SETTLED, LOSS_SETTLED, ".1%", "moves by"), network=network
         )
     right = {kind: half[f"accuracy_{kind}"] for kind in ("real", "generated")}
-    right["real and generated"] = (right["real"] + right["generated"]) / 2  # as many of both
+    right["real and generated"] = (right["real"] + right["generated"]) / 2  # there are as many of both
     for kind, accuracy in right.items():
         outcome = trainings.share(accuracy.min(), low=GUESS, what="lowest accuracy")
         yield claims.state(9, "outperforms", outcome, kind=kind)
@@ -203,8 +207,8 @@ def _losses(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[St
 
 
 def _long_run(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[Statement]:
-    """Claims 6 and 8, as far as they are about the images of the second half, and our finding on a drift of the digits'
-    shares."""
+    """Yield claims 6 and 8, as far as they are about the images of the second half, and our finding on a drift of the
+    digits' shares."""
     by_epoch = e.quality_by_epoch.pivot(index="epoch", columns="replicate")
     kept, end = by_epoch.index, by_epoch.index.max()
     half, late = (kept[kept >= share * end].min() for share in (0.5, 0.8))
@@ -222,15 +226,15 @@ def _long_run(e: GanEvidence, claims: Claims, trainings: Trainings) -> Iterator[
 
 
 def _taken_back(losses: pd.Series, falls_first: bool) -> float:
-    """The share of its first move that a loss takes back; 0 if there is no such move. `losses` are by epoch."""
+    """Return the share of its first move that a loss takes back, or 0 without such a move. `losses` are by epoch."""
     course = loss_course(losses, falls_first)
     away = abs(course.first - course.turn)
     return abs(course.back - course.turn) / away if away else 0.0
 
 
 def _moved(losses: pd.Series) -> float:
-    """How far a loss moves over these epochs along its least-squares line, as a share of its mean. NaN for one epoch
-    alone."""
+    """Return how far a loss moves over these epochs along its least-squares line, as a share of its mean. Return NaN
+    for a single epoch."""
     if len(losses) < 2:
         return np.nan
     slope = np.polyfit(losses.index, losses, 1)[0]

@@ -1,4 +1,4 @@
-"""A small convolutional network that tells images apart: the judge of the GAN's. Ours; the report has none.
+"""A small convolutional network that classifies images: the judge of the GAN's. It is ours; the report has none.
 
 Shapes: N images [N, 1, 28, 28] in [-1, 1] -> features [N, F] -> logits [N, classes]; labels int64 [N].
 """
@@ -16,11 +16,11 @@ from dlreport.progress import log, progress
 from dlreport.streams import stream
 
 FEATURES = 128  # F
-CHUNK = 250  # images at once where nothing is trained: more are no faster, and take more memory
+CHUNK = 250  # images of a forward pass without training: more at once are no faster, and take more memory
 
 
 class Classifier(nn.Module):
-    """Two convolutions 3 x 3 of 32 and 64 channels, each with BatchNorm, ReLU and max-pooling; 128 features; logits."""
+    """Two 3 x 3 convolutions of 32 and 64 channels, each with BatchNorm, ReLU and max-pooling; 128 features; logits."""
 
     def __init__(self, classes: int, generator: torch.Generator):
         super().__init__()
@@ -35,20 +35,21 @@ class Classifier(nn.Module):
 
     @classmethod
     def of_digits(cls, weights: dict[str, Tensor]) -> "Classifier":
-        """The trained judge, in eval mode, from its weights."""
+        """Return the trained judge of digits, in eval mode, from its weights."""
         model = cls(DIGITS, torch.Generator())
         model.load_state_dict(weights)
         return model.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """images [N, 1, 28, 28] -> logits [N, classes]."""
+        """Map images [N, 1, 28, 28] to logits [N, classes]."""
         return self.head(self.features(images))
 
 
 def train_classifier(
     images: Tensor, labels: Tensor, classes: int, epochs: int, settings: ClassifierSettings, seed: int, name: str
 ) -> Classifier:
-    """Train on the images' device by AdamW under a one-cycle learning rate; `name` is that of the random streams."""
+    """Train a classifier on the images' device by AdamW under a one-cycle learning rate. `name` names its
+    random streams, and the classifier in the log."""
     model = Classifier(classes, stream(seed, name, "init")).to(images.device)
     order = stream(seed, name, "order")
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
@@ -71,17 +72,17 @@ def train_classifier(
 
 @dataclass(frozen=True)
 class Reading:
-    """Images and, on the CPU, what the classifier makes of them."""
+    """Holds images and, on the CPU, what the classifier makes of them."""
 
     images: Tensor
     features: Tensor  # [N, F]
-    digits: Tensor  # the likeliest [N]
-    confidence: Tensor  # the probability of that [N]
+    digits: Tensor  # the likeliest class [N]
+    confidence: Tensor  # the probability of that class [N]
 
 
 @torch.no_grad()
 def read(model: Classifier, images: Tensor) -> Reading:
-    """By a model in eval mode, on the images' device."""
+    """Read images by a model in eval mode. It computes on the images' device."""
     parts = []
     for batch in images.split(CHUNK):
         features = model.features(batch)

@@ -1,4 +1,4 @@
-"""What a table of Part 2 comes to: the course of a loss, and of each walk in latent space."""
+"""Summaries of the tables of Part 2: the course of a loss, and each walk in latent space."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import pandas as pd
 
 
 class LossCourse(NamedTuple):
-    """An epoch-mean loss in three parts: its start, its first turn, the long run. Report, part 2, claim 6."""
+    """The course of a loss, as means by epoch, in three parts: start, first turn, long run. Report, part 2, claim 6."""
 
     first: float
     turn_epoch: int  # where it is lowest (or highest) within the first fifth of the epochs
@@ -19,7 +19,7 @@ class LossCourse(NamedTuple):
 
 
 def loss_course(losses: pd.Series, falls_first: bool) -> LossCourse:
-    """Course of a loss, means by epoch, that the report says first falls (or rises) and then turns."""
+    """Return the course of a loss, given as means by epoch, that the report says first falls (or rises), then turns."""
     signed = losses if falls_first else -losses
     turn = signed.iloc[: max(1, len(losses) // 5)].idxmin()
     back = signed.loc[turn:].iloc[: max(1, len(losses) // 2)].idxmax()
@@ -29,7 +29,7 @@ def loss_course(losses: pd.Series, falls_first: bool) -> LossCourse:
 
 
 def whole_walks(table: pd.DataFrame) -> pd.DataFrame:
-    """From the rows of `walk.measure_walk` of each replicate -> a row for each replicate's whole walk."""
+    """Summarise the rows of `walk.measure_walk`, of all replicates, in one row for each replicate's whole walk."""
     walks = table.groupby("replicate")
     return pd.DataFrame(
         {

@@ -1,10 +1,11 @@
-"""Training of the GAN by blocks of iterations, in the two forms there are.
+"""Training of the GAN by blocks of iterations. There are two engines for it.
 
-`NativeGan`, in C, where it can be: on a CPU with a C compiler. `AutogradGan` on other devices, and without a compiler.
+`NativeGan` is in C and serves on a CPU with a C compiler. `AutogradGan` serves on other devices, and without a
+compiler.
 
 Shapes: K iterations, B batch, P pixels, Z latent dim.
   `train` takes real images [K, B, P]. An iteration updates the discriminator and then the generator, each on latents of
-  its own [B, Z], and moves the average of the generator. Returns both losses before these updates [K, 2].
+  its own [B, Z], and moves the average of the generator. `train` returns both losses before these updates [K, 2].
 """
 
 from collections.abc import Callable
@@ -30,27 +31,30 @@ from dlreport.gpu import UNROLL, Steps, send, without_triton
 from dlreport.native import gan as native_gan
 from dlreport.progress import log
 
-Losses = tuple[Callable[..., Tensor], Callable[..., Tensor]]  # the discriminator's and the generator's
-PARTS = ("generator", "discriminator", "generator_adam", "discriminator_adam", "average")  # those with a state_dict
+Losses = tuple[Callable[..., Tensor], Callable[..., Tensor]]  # those of the discriminator and of the generator
+PARTS = ("generator", "discriminator", "generator_adam", "discriminator_adam", "average")  # all with a state_dict
 
 
 def is_native(device: torch.device, precision: str) -> bool:
+    """Return whether the native engine trains the GAN on this device."""
     return native.serves(native_gan.SOURCE, device.type, precision)
 
 
 def build_engine(
     generator: Generator, discriminator: Discriminator, settings: GanSettings, noise: torch.Generator, precision: str
 ) -> "Engine":
-    """The native engine where there is one, else autograd's; `noise` is where latents come from."""
+    """Return the native engine where it serves, else autograd's. Latents are drawn from `noise`."""
     engine = NativeGan if is_native(next(generator.parameters()).device, precision) else AutogradGan
     return engine(generator, discriminator, settings, noise, precision)
 
 
 @dataclass(eq=False)
 class Engine:
-    """What both forms hold; `set_up` and `train` are theirs. Each network's parameters are one array, which Adam
-    updates as a whole. `noise` is where latents come from. `average` is a running average of the generator, with
-    BatchNorm's running statistics, on which training does not depend."""
+    """Holds what both engines share. Each of them defines its own `set_up` and `train`.
+
+    Each network's parameters are one array, which Adam updates as a whole. Latents are drawn from `noise`. `average` is
+    a running average of the generator, BatchNorm's running statistics included. Training does not depend on it.
+    """
 
     generator: Generator
     discriminator: Discriminator
@@ -76,15 +80,15 @@ class Engine:
         self.batches = native.flatten(batches_seen(self.average)), batches_seen(self.generator)[0]
 
     def set_up(self) -> None:
-        """What this form needs, made before the average."""
+        """Make what this engine needs beyond that. It is called before the average is made."""
         raise NotImplementedError
 
     def train(self, real: Tensor, done: int) -> Tensor:
-        """The iterations after the first `done`."""
+        """Run the iterations that follow the first `done`."""
         raise NotImplementedError
 
     def state_dict(self) -> dict:
-        """All that training goes on from, beside the data; `load_state_dict` takes it, before the first iteration."""
+        """Return all that training goes on from, except the data. `load_state_dict` takes it, before training."""
         return {name: getattr(self, name).state_dict() for name in PARTS} | {"noise": self.noise.get_state()}
 
     def load_state_dict(self, state: dict) -> None:
@@ -94,7 +98,7 @@ class Engine:
         self.noise.set_state(state["noise"])
 
     def make_capturable(self) -> None:
-        """Adam's steps can be recorded in a graph, on CUDA."""
+        """On CUDA, let both optimisers' steps be recorded in a graph."""
         for adam in (self.generator_adam, self.discriminator_adam):
             adam.param_groups[0]["capturable"] = self.device.type == "cuda"
 
@@ -105,9 +109,9 @@ class Engine:
         return torch.randn(count, self.settings.latent_dim, generator=self.noise)
 
     def share(self, iteration: int) -> float:
-        """How much of the way to the generator the average goes after this iteration; the first is number 1."""
+        """Return by which share of the way to the generator the average moves after this iteration (from 1 on)."""
         every, decay = self.settings.average.every, self.settings.average.decay
-        if iteration <= every:  # until its first update it is the generator
+        if iteration <= every:  # before its first update the average is the generator itself
             return 1.0
         return 0.0 if iteration % every else 1 - decay
 
@@ -115,11 +119,11 @@ class Engine:
         for mean, value in self.averaged:
             mean.lerp_(value, share)
         mean, value = self.batches
-        mean.copy_(mean * (1 - share) + value * share)  # whole numbers
+        mean.copy_(mean * (1 - share) + value * share)  # whole numbers, for which there is no lerp_
 
 
 class NativeGan(Engine):
-    """By native/gan.c."""
+    """Trains by native/gan.c."""
 
     def set_up(self) -> None:
         self.norms = [layer for layer in self.generator.layers if isinstance(layer, nn.BatchNorm1d)]
@@ -127,17 +131,19 @@ class NativeGan(Engine):
         self.threads = torch.get_num_threads()
 
     def gradients(self, real: Tensor | None, count: int) -> float:
-        """The discriminator's loss or, without real images, the generator's; its gradients go to parameters.grad."""
+        """Return the discriminator's loss or, without real images, the generator's. Write its gradients to that
+        network's parameters.grad."""
         z = self.latents(count)
         generator, discriminator = self.networks
         trained = generator if real is None else discriminator
         gradients = trained.parameters.grad
-        assert gradients is not None  # from the start on
+        assert gradients is not None  # it is made in __post_init__
         return native_gan.gradients(
             real, z, generator, discriminator, self.constants, gradients, self.precision, self.threads
         )
 
     def step(self, real: Tensor) -> Tensor:
+        """Run one iteration: real [B, P] -> losses [2]."""
         d_loss = self.gradients(real, len(real))
         self.discriminator_adam.step()
         g_loss = self.gradients(None, len(real))
@@ -156,12 +162,12 @@ class NativeGan(Engine):
 
 
 def batches_seen(network: Generator | Discriminator) -> list[Tensor]:
-    """By each BatchNorm: the same number."""
+    """Return how many batches each BatchNorm has seen. It is the same number for all."""
     return [layer.get_buffer("num_batches_tracked") for layer in network.layers if isinstance(layer, nn.BatchNorm1d)]
 
 
 def describe(network: Generator | Discriminator) -> native_gan.Network:
-    """A network's layers by shape, and its values as flat arrays, which become those of its modules."""
+    """Return the shapes of a network's layers, and its values as flat arrays, of which its own become views."""
     shapes: list[list[int]] = []
     for layer in network.layers:
         if isinstance(layer, nn.Linear):
@@ -177,8 +183,8 @@ def describe(network: Generator | Discriminator) -> native_gan.Network:
 
 
 class AutogradGan(Engine):
-    """Autograd's on any device. On CUDA iterations are made as graphs, and the losses of whole batches are compiled:
-    launching their many small kernels one by one would cost more than they compute."""
+    """Trains by autograd on any device. On CUDA iterations run as graphs, and the losses of whole batches are compiled,
+    since to launch their many small kernels one by one would cost more time than they compute."""
 
     def set_up(self) -> None:
         self.cast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
@@ -193,15 +199,15 @@ class AutogradGan(Engine):
         if reason := without_triton():
             log.warning("%s; the GAN trains without torch.compile, more slowly", reason)
             return
-        torch.use_deterministic_algorithms(True)  # which the compiler too heeds, unlike what runtime.prepare asks for
-        torch.compiler.reset()  # it compiles a function for eight engines, and would leave the ninth as it is
+        torch.use_deterministic_algorithms(True)  # the compiler heeds this, but not what runtime.prepare asks for
+        torch.compiler.reset()  # without this, it compiles a function for eight engines, but no ninth
         of_discriminator, of_generator = (torch.compile(loss, dynamic=False) for loss in self.losses)
         self.losses_of_whole_batches = of_discriminator, of_generator
 
     def adam(self) -> type[torch.optim.Adam]:
         if self.device.type != "cuda" or without_triton():
             return super().adam()
-        from dlreport.gpu.update import Adam  # here, as Triton is not everywhere
+        from dlreport.gpu.update import Adam  # imported here, as Triton is not installed everywhere
 
         return Adam
 
@@ -209,7 +215,7 @@ class AutogradGan(Engine):
         with self.cast:
             with torch.no_grad():
                 fake = self.generator(z).float()
-            # One batch through D for both: exact, since D has no BatchNorm.
+            # Real and fake images go through D as one batch. This is exact, since D has no BatchNorm.
             logits = self.discriminator.logits(torch.cat([real, fake])).float()
         return discriminator_loss(logits[: len(real)], logits[len(real) :])
 
@@ -219,6 +225,7 @@ class AutogradGan(Engine):
         return generator_loss(logits)
 
     def update(self, network: nn.Module, adam: torch.optim.Adam, loss: Tensor) -> Tensor:
+        """Update a network by the gradients of its loss, and return the loss."""
         (parameters,) = adam.param_groups[0]["params"]
         gradients = torch.autograd.grad(loss, list(network.parameters()))
         torch.cat([gradient.flatten() for gradient in gradients], out=parameters.grad)
@@ -226,7 +233,7 @@ class AutogradGan(Engine):
         return loss.detach()
 
     def step(self, real: Tensor, z: Tensor, share: Tensor) -> Tensor:
-        """One iteration; real [B, P], z [2, B, Z], `share` of `move_average` -> losses [2]."""
+        """Run one iteration: real [B, P], z [2, B, Z], and the `share` for `move_average` -> losses [2]."""
         whole = len(real) == self.settings.batch_size
         of_discriminator, of_generator = self.losses_of_whole_batches if whole else self.losses
         d_loss = self.update(self.discriminator, self.discriminator_adam, of_discriminator(real, z[0]))
@@ -237,7 +244,7 @@ class AutogradGan(Engine):
         return torch.stack([d_loss, g_loss])
 
     def train(self, real: Tensor, done: int) -> Tensor:
-        """The iterations after the first `done`; on CUDA it does not wait for them."""
+        """Run the iterations that follow the first `done`. On CUDA the call does not wait for them."""
         K, B, _ = real.shape
         z = torch.stack([self.latents(B) for _ in range(2 * K)]).view(K, 2, B, -1)
         shares = torch.tensor([self.share(iteration) for iteration in range(done + 1, done + K + 1)])

@@ -1,8 +1,8 @@
-"""The generator in the form in which the report's page holds it: plain layers, with 12 bits for each weight. There
-explorer.js draws its images.
+"""The generator in the form in which the report's page holds it: plain layers with 12 bits for each weight. On that
+page explorer.js draws the generator's images.
 
-In eval mode BatchNorm is (x - mean) / sqrt(var + eps) * weight + bias for each unit, and the Linear before it can do
-the same.
+In eval mode BatchNorm is (x - mean) / sqrt(var + eps) * weight + bias for each unit. The Linear before it can do the
+same with other weights, so no BatchNorm is needed.
 """
 
 import base64
@@ -16,12 +16,12 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from dlreport.gan.networks import SLOPE, Generator
 
-LARGEST = 2047  # the integer of a row's largest weight
+LARGEST = 2047  # the integer that stands for a row's largest weight
 TINY = 1e-30  # stands in place of the largest weight in a row of zeros
 
 
 def fold(generator: Generator) -> list[tuple[Tensor, Tensor]]:
-    """Fold each BatchNorm into the Linear before it. Returns (weight [outputs, inputs], bias [outputs]) of each Linear,
+    """Fold each BatchNorm into the Linear before it. Return (weight [outputs, inputs], bias [outputs]) of each Linear
     as float64.
 
     LeakyReLU follows each layer but the last, and Tanh follows the last.
@@ -36,7 +36,7 @@ def fold(generator: Generator) -> list[tuple[Tensor, Tensor]]:
 
 
 def encode(layers: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:
-    """The layers for JSON:
+    """Return the layers for JSON:
 
     - widths   the number of inputs, and of the outputs of each layer
     - slope    that of LeakyReLU below zero
@@ -62,5 +62,6 @@ def encode(layers: list[tuple[Tensor, Tensor]]) -> dict[str, Any]:
 
 
 def _floats(parts: list[Tensor]) -> str:
+    """Return all numbers of these tensors as little-endian float32 in base64."""
     numbers = torch.cat([part.flatten() for part in parts]).numpy().astype("<f4")
     return base64.b64encode(numbers.tobytes()).decode()

@@ -1,7 +1,7 @@
-"""The figures of Part 2: charts of the rows of a table, and images by matplotlib. drawing.py says what a chart is.
+"""The figures of Part 2: charts of a table's rows, and images drawn by matplotlib. drawing.py says what a chart is.
 
-The tables have the columns replicate, epoch, and those that a function names. `revisions` is true if the rows are of
-several revisions.
+Each table has the columns replicate and epoch, and those that the function names. `revisions` is true if the rows
+come from several revisions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ from dlreport.drawing import (
     replicates,
 )
 
-matplotlib.rcdefaults()  # whatever a user's matplotlibrc says
+matplotlib.rcdefaults()  # so that a user's matplotlibrc changes nothing
 
 EPOCH = number("epoch", "epoch", axis={**WHOLE["axis"], "tickCount": 6})
 LOSSES = {"discriminator": BLUE, "generator": ORANGE}
@@ -40,8 +40,8 @@ OWN_COLOURS = {"scale": {"color": "independent"}}  # each chart beside another h
 
 
 def _series(names: Mapping[str, str]) -> list[Chart]:
-    """Transforms that make rows of columns. `names` has the columns by the words that the chart shows for them. A row
-    has those words as `series`, and the number as `value`. Rows without a number are left out."""
+    """Return transforms that make rows of columns. `names` has the columns by the words that the chart shows for them.
+    A row has those words as `series`, and the number as `value`. Rows without a number are left out."""
     renamed = [{"calculate": f"datum['{column}']", "as": words} for words, column in names.items()]
     return [
         *renamed,
@@ -59,7 +59,7 @@ def _lines(
     scale: Chart,
     axis: Chart | None = None,
 ) -> Chart:
-    """A chart with lines for several columns. `names` has the columns by their words, and `colours` the colours."""
+    """Return a chart with lines for several columns. `names` has the columns by their words, `colours` the colours."""
     value = number("value", y, scale=scale, axis={"format": "~g", **(axis or {})})
     choice = f"chosen_of_{len(names)}"
     layers = replicates(EPOCH, value, colour("series", colours), revisions=revisions, name=choice)
@@ -67,8 +67,8 @@ def _lines(
 
 
 def losses(data: Chart, *, revisions: bool = False) -> Chart:
-    """The mean loss of each epoch for both networks, and the discriminator's accuracy after the epoch on both kinds of
-    images. Columns: discriminator, generator, accuracy_real, accuracy_generated."""
+    """Chart the mean loss of each epoch for both networks, and the discriminator's accuracy after the epoch on both
+    kinds of images. Columns: discriminator, generator, accuracy_real, accuracy_generated."""
     right = {"real images": "accuracy_real", "generated images": "accuracy_generated", "both": "accuracy_both"}
     both = {"calculate": "(toNumber(datum.accuracy_real) + toNumber(datum.accuracy_generated)) / 2"}
     charts = [
@@ -79,8 +79,8 @@ def losses(data: Chart, *, revisions: bool = False) -> Chart:
 
 
 def quality_by_epoch(data: Chart, *, revisions: bool = False) -> Chart:
-    """Two charts by kept epoch: FID on a logarithmic axis, as it is and with the digits' shares matched; and coverage,
-    precision and doubtful images as shares. Columns: fid, fid_matched, coverage, precision, unsure."""
+    """Make two charts by kept epoch: FID on a logarithmic axis, as it is and with the digits' shares matched; and
+    coverage, precision and doubtful images as shares. Columns: fid, fid_matched, coverage, precision, unsure."""
     distances = dict(zip(DISTANCES, ("fid", "fid_matched"), strict=True))
     shares = dict(zip(SHARES, ("coverage", "precision", "unsure"), strict=True))
     charts = [
@@ -93,8 +93,8 @@ def quality_by_epoch(data: Chart, *, revisions: bool = False) -> Chart:
 
 
 def digit_shares(data: Chart, *, revisions: bool = False) -> Chart:
-    """Each digit's share of the images at each kept epoch, and its share of the training images as a dashed line. Each
-    digit has a panel. Epoch 0 is left out: its images are no digits. Columns: digit, share, real."""
+    """Chart each digit's share of the images at each kept epoch, and its share of the training images as a dashed line.
+    Each digit has a panel. Epoch 0 is left out, since its images are no digits. Columns: digit, share, real."""
     x, y = (
         number("epoch", "epoch", axis={"tickCount": 3}),
         number("share", "share", axis={"format": ".0%", "tickCount": 4}),
@@ -114,8 +114,8 @@ def digit_shares(data: Chart, *, revisions: bool = False) -> Chart:
 
 
 def walk(data: Chart, even: float) -> Chart:
-    """The share of the way that each step of a walk takes, in pixels and in the classifier's features. A dashed line
-    shows `even`, the share if all steps are alike. Columns: step, space, share."""
+    """Chart the share of the way that each step of a walk takes, in pixels and in the classifier's features. A dashed
+    line shows `even`, the share if all steps are alike. Columns: step, space, share."""
     x = number("step", "step of the walk", **WHOLE)
     y = number("share", "share of the way", axis={"format": ".0%"}, scale={"zero": True})
     lines = replicates(x, y, colour("space", {"pixels": BLUE, "features": ORANGE}), revisions=False)
@@ -123,9 +123,9 @@ def walk(data: Chart, even: float) -> Chart:
 
 
 def image_grid(images: Tensor, title: str, columns: int = 8, labels: Sequence[str] = ()) -> Figure:
-    """Grey images [N, 1, 28, 28] in a grid under a title, at twice their size. Black and white are the least and the
-    greatest value of all images together. `labels` are spread below the grid."""
-    from torchvision.utils import make_grid  # here, as its import takes seconds
+    """Draw grey images [N, 1, 28, 28] in a grid under a title, at twice their size. Black and white are the least and
+    the greatest value of all images together. `labels` are spread below the grid."""
+    from torchvision.utils import make_grid  # imported here, as its import takes seconds
 
     pixels = make_grid(images, nrow=columns, normalize=True)[0].numpy()
     height, width = pixels.shape

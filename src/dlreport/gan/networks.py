@@ -1,4 +1,4 @@
-"""Generator, discriminator and the losses between them. Report, part 2.
+"""The generator, the discriminator, and their losses. Report, part 2.
 
 Shapes: B batch, Z latent dim, P = 784 pixels of a 28 x 28 image in [-1, 1].
   latent z [B, Z] -> generator -> image [B, P] -> discriminator -> logit [B] -> sigmoid -> probability of "real" [B]
@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from dlreport.gan.layers import layer
 
 PIXELS = 784
-SLOPE = 0.2
-EPSILON, MOMENTUM = 1e-5, 0.1  # of BatchNorm
+SLOPE = 0.2  # LeakyReLU's, below zero
+EPSILON, MOMENTUM = 1e-5, 0.1  # BatchNorm's
 
 
 class Generator(nn.Module):
-    """Z-128-256-512-1024-784; BatchNorm1d on all hidden layers but the first, LeakyReLU 0.2, Tanh at the end."""
+    """Has layers of Z-128-256-512-1024-784 units, BatchNorm1d on all hidden layers but the first, LeakyReLU 0.2, and
+    Tanh at the end."""
 
     def __init__(self, latent_dim: int, generator: torch.Generator):
         super().__init__()
@@ -31,12 +32,12 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers, linear(widths[-1], PIXELS), nn.Tanh())
 
     def forward(self, z: Tensor) -> Tensor:
-        """z [B, Z] -> images [B, P] in [-1, 1]."""
+        """Map z [B, Z] to images [B, P] in [-1, 1]."""
         return self.layers(z)
 
 
 class Discriminator(nn.Module):
-    """784-512-256-1 with LeakyReLU 0.2 and a sigmoid."""
+    """Has layers of 784-512-256-1 units, LeakyReLU 0.2, and a sigmoid at the end."""
 
     def __init__(self, generator: torch.Generator):
         super().__init__()
@@ -46,30 +47,30 @@ class Discriminator(nn.Module):
         )
 
     def logits(self, images: Tensor) -> Tensor:
-        """images [B, P] -> logits [B], the sigmoid's argument."""
+        """Map images [B, P] to logits [B], the sigmoid's arguments."""
         return self.layers(images).squeeze(1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """images [B, P] -> probability of being real [B]."""
+        """Map images [B, P] to their probabilities of being real [B]."""
         return torch.sigmoid(self.logits(images))
 
 
 # Binary cross entropy of p = sigmoid(l): BCE(p, 1) = -log p = softplus(-l) and BCE(p, 0) = -log(1 - p) = softplus(l).
-# The same numbers as BCE on p, without the cancellation (and PyTorch's clamp at -100) where p rounds to 0 or 1.
+# The same numbers as BCE on p, but without cancellation (and PyTorch's clamp at -100) where p rounds to 0 or 1.
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """BCE(D(x), 1) + BCE(D(G(z)), 0), each a batch mean, from logits [B] -> scalar."""
+    """Return BCE(D(x), 1) + BCE(D(G(z)), 0), each a batch mean, from logits [B] -> scalar."""
     return nn.functional.softplus(-real).mean() + nn.functional.softplus(fake).mean()
 
 
 def generator_loss(fake: Tensor) -> Tensor:
-    """The non-saturating BCE(D(G(z)), 1), a batch mean, from logits [B] -> scalar."""
+    """Return the non-saturating loss BCE(D(G(z)), 1), a batch mean, from logits [B] -> scalar."""
     return nn.functional.softplus(-fake).mean()
 
 
 def layer_table(latent_dim: int) -> list[dict[str, str | int]]:
-    """A row per layer of both networks: network, layer as PyTorch prints it, parameters."""
+    """Return a row for each layer of both networks: network, layer as PyTorch prints it, number of parameters."""
     chance = torch.Generator()
     networks: dict[str, Generator | Discriminator]
     networks = {"generator": Generator(latent_dim, chance), "discriminator": Discriminator(chance)}

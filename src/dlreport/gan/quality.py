@@ -1,7 +1,7 @@
-"""How like the data the generator's images are, by numbers. Ours; the report judges by eye.
+"""Measures how like the data the generator's images are. This is ours; the report judges by eye.
 
-Shapes: N images [N, 1, 28, 28] in [-1, 1], their features [N, F] and probabilities [N, 10] by the classifier; R real
-images, those of the test set, with the same of theirs.
+Shapes: N images [N, 1, 28, 28] in [-1, 1], with features [N, F] and probabilities [N, 10] by the classifier; R real
+images, which are those of the test set, with features and probabilities of their own.
 """
 
 import warnings
@@ -25,12 +25,12 @@ from dlreport.progress import log
 from dlreport.statistics.intervals import exact
 from dlreport.streams import stream
 
-KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000  # as the paper's authors use it
+KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000  # as the paper's authors use them
 Draw = Callable[[int, str], Tensor]  # replicate and network -> images
 
 
 class _Features(nn.Identity):
-    """Passes on features that were computed before; `num_features` is how torchmetrics asks how many there are."""
+    """Passes on features that were computed before. torchmetrics reads from `num_features` how many there are."""
 
     def __init__(self, count: int):
         super().__init__()
@@ -38,8 +38,9 @@ class _Features(nn.Identity):
 
 
 def _between(metric: Callable[..., Metric], real: Tensor, other: Tensor, **options: int) -> Any:
-    """torchmetrics wants images and a network for their features; here are these features already."""
-    with warnings.catch_warnings(action="ignore"):  # that KID keeps the features in memory
+    """Return a metric of torchmetrics between two sets of features. It expects images and a network for their features;
+    here the features are there already, so the network passes them on."""
+    with warnings.catch_warnings(action="ignore"):  # the warning that KID keeps features in memory
         between = metric(_Features(real.shape[1]), **options)
     between.update(real.double(), real=True)
     between.update(other.double(), real=False)
@@ -47,12 +48,13 @@ def _between(metric: Callable[..., Metric], real: Tensor, other: Tensor, **optio
 
 
 def fid(real: Tensor, other: Tensor) -> float:
-    """Frechet distance between normal distributions fitted to features [R, F] and [N, F] (Heusel et al., 2017)."""
+    """Return the Frechet distance between normal fits to features [R, F] and to features [N, F] (Heusel et al.,
+    2017)."""
     return _between(FrechetInceptionDistance, real, other).item()
 
 
 def kid(real: Tensor, other: Tensor, generator: torch.Generator) -> float:
-    """Squared maximum mean discrepancy under a cubic kernel, unbiased (Binkowski et al., 2018)."""
+    """Return the squared maximum mean discrepancy under a cubic kernel, unbiased (Binkowski et al., 2018)."""
     size = min(KID_SUBSET_SIZE, len(real), len(other))
     with torch.random.fork_rng(devices=[]):  # torchmetrics draws its subsets from the global stream
         torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
@@ -61,7 +63,8 @@ def kid(real: Tensor, other: Tensor, generator: torch.Generator) -> float:
 
 
 def nearest(queries: Tensor, among: Tensor, k: int = 1, chunk: int = 200) -> tuple[Tensor, Tensor]:
-    """Euclidean distances [Q, k] of queries [Q, F] to the nearest rows of `among` [M, F], and these rows' indices."""
+    """Return the Euclidean distances [Q, k] of queries [Q, F] to the k nearest rows of `among` [M, F], and the indices
+    of these rows [Q, k]."""
     squares = among.square().sum(1)  # |a - b|^2 = |a|^2 + |b|^2 - 2 a b; torch.cdist would copy `among` for each part
     found = []
     for part in queries.split(chunk):
@@ -73,17 +76,18 @@ def nearest(queries: Tensor, among: Tensor, k: int = 1, chunk: int = 200) -> tup
 
 
 def reach(rows: Tensor, k: int) -> Tensor:
-    """By row the radius [R] of the ball around it that reaches to its k-th neighbour."""
+    """Return for each row the radius [R] of the ball around it that reaches to its k-th neighbour."""
     return nearest(rows, rows, k + 1)[0][:, -1]  # the nearest row is the row itself
 
 
 def precision_density_coverage(
     real: Tensor, radius: Tensor, other: Tensor, k: int, chunk: int = 200
 ) -> dict[str, float]:
-    """By balls around the real rows, to the k-th neighbour (Kynkaanniemi et al., 2019; Naeem et al., 2020).
+    """Return three measures by balls around the real rows [R, F], each of which reaches to the row's k-th neighbour.
 
-    Precision: share of the others inside a real ball; density: real balls around another, over k; coverage: share of
-    real balls that hold one of the others.
+    - precision  the share of the other rows [N, F] that are inside a real ball (Kynkaanniemi et al., 2019)
+    - density    how many real balls are around another row, on average, over k (Naeem et al., 2020)
+    - coverage   the share of real balls that hold another row (Naeem et al., 2020)
     """
     inside = torch.cat([torch.cdist(part, real) < radius for part in other.split(chunk)])  # [N, R]
     return {
@@ -94,20 +98,22 @@ def precision_density_coverage(
 
 
 def recall(real: Tensor, other: Tensor, k: int, chunk: int = 200) -> float:
-    """Share of real rows inside a ball around another (Kynkaanniemi et al., 2019): precision with the roles swapped."""
+    """Return the share of real rows inside a ball around another row (Kynkaanniemi et al., 2019). It is precision with
+    the roles swapped."""
     return precision_density_coverage(other, reach(other, k), real, k, chunk)["precision"]
 
 
 def two_sample(real: Tensor, other: Tensor, params: Params, name: str) -> dict[str, float]:
-    """Accuracy, with its interval, of a fresh classifier on the halves of both sets that it was not trained on.
+    """Train a fresh classifier on one half of each set to tell them apart. Return its accuracy on the other halves,
+    with its confidence interval.
 
-    0.5 means that it cannot tell them apart (Lopez-Paz & Oquab, 2017). The halves are drawn at random: the first half
-    of MNIST's test set was written by other people than the second.
+    An accuracy of 0.5 means that it cannot tell them apart (Lopez-Paz & Oquab, 2017). The halves are drawn at random,
+    since the first half of MNIST's test set was written by other people than the second.
     """
     half, chance = len(real) // 2, stream(params.seed, "two-sample", name, "halves")
     halves = [torch.randperm(len(real), generator=chance)[: 2 * half].split(half) for _ in range(2)]
     images = [torch.cat([real[a], other[b]]) for a, b in zip(*halves, strict=True)]
-    labels = torch.arange(2).repeat_interleave(half)  # on the CPU, as what `read` finds
+    labels = torch.arange(2).repeat_interleave(half)  # on the CPU, where `read` puts its digits
     epochs, settings = params.quality.two_sample_epochs, params.classifier
     model = train_classifier(images[0], labels.to(real.device), 2, epochs, settings, params.seed, f"two-sample {name}")
     right = int((read(model, images[1]).digits == labels).sum())
@@ -117,26 +123,27 @@ def two_sample(real: Tensor, other: Tensor, params: Params, name: str) -> dict[s
 
 @dataclass(frozen=True)
 class Reference:
-    """The real images to compare with, and the classifier that reads all images."""
+    """Holds the real images to compare with, and the classifier that reads all images."""
 
     model: Classifier
-    test: Reading  # of the test set's, never seen by the GAN
-    train: Tensor  # what the GAN was trained on [M, 1, 28, 28]
+    test: Reading  # of the test images, which the GAN has never seen
+    train: Tensor  # the images that the GAN was trained on [M, 1, 28, 28]
     shares: Tensor  # of each digit in the training set [10]
-    close: Tensor  # the distance to the nearest training image that a hundredth of a digit's test images undercut [10]
-    radius: Tensor  # of the balls around the test images' features, as of `reach` [R]
+    # Of each digit's test images, CLOSE_SHARE are closer to their nearest training image than this distance [10].
+    close: Tensor
+    radius: Tensor  # of the balls around the test images' features, from `reach` [R]
 
     @property
     def counts(self) -> Tensor:
-        """How many of the test images the classifier reads as each digit [10]."""
+        """Return how many of the test images the classifier reads as each digit [10]."""
         return torch.bincount(self.test.digits, minlength=DIGITS)
 
     @classmethod
     def build(
         cls, test: dict[str, Tensor], train: dict[str, Tensor], model: Classifier, neighbours: int
     ) -> "Reference":
-        """From the splits of MNIST as `mnist.decode` gives them; images go to the model's device. `neighbours` is how
-        many the balls around the test images' features reach to."""
+        """Build the reference from the splits of MNIST as `mnist.decode` returns them. The images go to the model's
+        device. The balls around the test images' features reach to as many as `neighbours` neighbours."""
         where = next(model.parameters()).device
         seen, unseen = (as_images(split["images"]).to(where) for split in (train, test))
         distances = nearest(unseen.flatten(1), seen.flatten(1))[0][:, 0].cpu()
@@ -147,18 +154,18 @@ class Reference:
 
 
 def on_device(reading: Reading) -> Tensor:
-    """Its features [N, F], where its images are."""
+    """Return a reading's features [N, F] on the device of its images."""
     return reading.features.to(reading.images.device)
 
 
 def shares_of(digits: Tensor) -> Tensor:
-    """Share of each digit [10] among them [N]."""
+    """Return the share of each digit [10] among digits [N]."""
     return torch.bincount(digits, minlength=DIGITS).double() / len(digits)
 
 
 def matched(digits: Tensor, counts: Tensor) -> list[Tensor]:
-    """For each digit as many rows of `digits` [N] that hold it as `counts` [10] says: the first ones, and where these
-    are too few the same again and again. No rows for a digit that there is none of."""
+    """Return for each digit the indices of as many elements of `digits` [N] with its value as `counts` [10] says. They
+    are the first ones; if these are too few, they repeat. A digit that is missing has no indices."""
     rows = [(digits == digit).nonzero()[:, 0] for digit in range(DIGITS)]
     return [
         found[torch.arange(count) % len(found)] if len(found) else found
@@ -167,10 +174,10 @@ def matched(digits: Tensor, counts: Tensor) -> list[Tensor]:
 
 
 def matched_fid(reading: Reading, real: Reference) -> dict[str, float]:
-    """FID of images among which the classifier reads each digit as often as among the test images: it is moved by how
-    the digits look, and not by how many of each there are. NaN if a digit is missing.
+    """Return the FID of images that are chosen so that the classifier reads each digit as often as among the test
+    images. This FID depends on how the digits look, and not on how many of each there are. NaN if one is missing.
 
-    Also how many of these images are distinct: the rest are there again.
+    Also return how many of these images are distinct. The rest are repetitions.
     """
     counts = real.counts
     rows = matched(reading.digits, counts)
@@ -181,9 +188,10 @@ def matched_fid(reading: Reading, real: Reference) -> dict[str, float]:
 
 
 def fid_by_digit(reading: Reading, real: Reference) -> list[float]:
-    """FID between the images and the test images that the classifier reads as each digit, NaN for one that is missing.
+    """Return for each digit the FID between the images and the test images that the classifier reads as this digit. It
+    is NaN for a digit that is missing.
 
-    As many images of both, since FID depends on how many there are, and the fewer the more.
+    As many images are taken of both, since FID depends on how many there are, and the more so the fewer there are.
     """
     distances = []
     for digit, rows in enumerate(matched(reading.digits, real.counts)):
@@ -193,10 +201,10 @@ def fid_by_digit(reading: Reading, real: Reference) -> list[float]:
 
 
 def quick_measures(reading: Reading, real: Reference, settings: QualitySettings) -> dict[str, float]:
-    """The measures that are quick, of a set of as many images as there are test images.
+    """Return the measures that are quick to compute, for a set of as many images as there are test images.
 
-    `digits_total_variation` is half the sum of absolute differences between the shares of the digits and the training
-    set's.
+    `digits_total_variation` is half the sum of the absolute differences between the digits' shares and their shares in
+    the training set.
     """
     shares = shares_of(reading.digits)
     return {
@@ -210,19 +218,19 @@ def quick_measures(reading: Reading, real: Reference, settings: QualitySettings)
 
 
 class Pairs(NamedTuple):
-    """Of each digit there is, the image that is closest to a training image, and that one; D digits."""
+    """For each of the D digits that were found: the image closest to a training image, and that training image."""
 
-    images: Tensor  # above the training images [2, D, 1, 28, 28]
-    digits: Tensor  # as which the classifier reads the upper ones [D]
-    confidence: Tensor  # with this probability [D]
+    images: Tensor  # the images, then the training images [2, D, 1, 28, 28]
+    digits: Tensor  # as which the classifier reads the images [D]
+    confidence: Tensor  # the probabilities of these digits [D]
 
 
 def memorised(reading: Reading, real: Reference, of_training: bool = False) -> tuple[float, Pairs]:
-    """Share of images that are closer to a training image than all but a hundredth of their digit's test images are,
-    and the closest pairs.
+    """Return the share of images that are closer to a training image than all but a hundredth of their digit's test
+    images are, and the closest pairs.
 
-    Digit by digit, as a 1 is close to another 1 without being its copy. With `of_training` the images are training
-    images, and the nearest one is another.
+    Each digit has its own distance, since a 1 is close to another 1 without being its copy. With `of_training` the
+    images are training images themselves, and the nearest other training image counts.
     """
     found = nearest(reading.images.flatten(1), real.train.flatten(1), 1 + of_training)
     distances, indices = (each[:, -1].cpu() for each in found)
@@ -237,7 +245,7 @@ def memorised(reading: Reading, real: Reference, of_training: bool = False) -> t
 
 
 def slow_measures(reading: Reading, real: Reference, params: Params, name: str) -> dict[str, float]:
-    """The measures that take longer, beside `memorised`; `name` is that of the random streams."""
+    """Return the measures that take longer, besides `memorised`. `name` is that of the random streams."""
     return {
         "recall": recall(on_device(real.test), on_device(reading), params.quality.neighbours),
         "kid": kid(real.test.features, reading.features, stream(params.seed, "quality", "kid", name)),
@@ -247,18 +255,20 @@ def slow_measures(reading: Reading, real: Reference, params: Params, name: str) 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured. A set of images is of a replicate's final generator, of its average, or of training images."""
+    """Holds what was measured. A set of images comes from a replicate's final generator, from its averaged generator,
+    or from the training images."""
 
     by_epoch: pd.DataFrame  # each replicate's generator at each kept epoch
-    shares: pd.DataFrame  # of each digit among the images of these, and `real` among the training images
+    shares: pd.DataFrame  # each digit's share of these generators' images, and as `real` of the training images
     sets: pd.DataFrame  # a row for each set of images
-    by_digit: pd.DataFrame  # and for each digit of each
+    by_digit: pd.DataFrame  # a row for each digit of each set
     pairs: Pairs  # of the first final generator
 
 
 def measure(draw: Draw, real: Reference, params: Params) -> Measured:
-    """The quick measures of each replicate's generator at each kept epoch and of its average, and all of each final
-    generator and of training images, the yardstick: real, but not the test set's."""
+    """Measure everything. The generator at each kept epoch and the averaged generator of each replicate get the quick
+    measures. The final generators get all measures, and so do training images as a yardstick: they are real, but not
+    those of the test set."""
     by_epoch, shares, sets, pairs = [], [], [], []
     by_digit: list[dict[str, Any]] = []
 
@@ -279,7 +289,7 @@ def measure(draw: Draw, real: Reference, params: Params) -> Measured:
             both = zip(shares_of(reading.digits).tolist(), real.shares.tolist(), strict=True)
             shares += [{**when, "digit": d, "share": share, "real": true} for d, (share, true) in enumerate(both)]
             log.info("GAN-%d epoch %d fid %.3f coverage %.3f", replicate, epoch, quick["fid"], quick["coverage"])
-        # The last kept one is the final generator.
+        # The generator of the last kept epoch is the final one.
         keep("generator", replicate, reading, quick | slow_measures(reading, real, params, f"generator {replicate}"))
     for replicate in range(params.gan.replicates):
         reading = read(real.model, draw(replicate, "average"))

@@ -1,6 +1,6 @@
-"""Thresholds of Part 2, and how much is looked at."""
+"""Thresholds of Part 2, and how many images are judged."""
 
-CLOSE_SHARE = 0.01  # of a digit's test images that are closer to a training image than what counts as close
-JUMP = 1 / 3  # of the way in one step: of eight steps that is 3.5 times the mean of the other seven
-COPIED = 2  # times as many images close to a training image as among real ones would be copies
-JUDGED = 2000  # images of each kind for the discriminator's accuracy: a standard error of 0.011 at most
+CLOSE_SHARE = 0.01  # an image is close to a training image if only this share of its digit's test images is closer
+JUMP = 1 / 3  # a step over this share of the way is a jump: of eight steps, it is 3.5 times the mean of the others
+COPIED = 2  # generated images would be copies if their share of close ones were over this many times that of real ones
+JUDGED = 2000  # images of each kind for the discriminator's accuracy, so its standard error is at most 0.011

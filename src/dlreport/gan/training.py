@@ -27,20 +27,21 @@ LOSSES, ACCURACIES = ("discriminator", "generator"), ("accuracy_real", "accuracy
 
 @dataclass(frozen=True)
 class GanRun:
-    """The trained networks' weights, and what training showed by epoch."""
+    """Holds the trained networks' weights, and what training showed by epoch."""
 
     generator: Weights
     discriminator: Weights
     average: Weights  # the running average of the generator, on which training does not depend
     snapshots: dict[int, Weights]  # the generator at each of `GanSettings.snapshot_epochs`
-    losses: dict[str, list[float]]  # each of LOSSES: means by epoch, [epochs]
-    accuracies: dict[str, list[float]]  # each of ACCURACIES: the discriminator's after each epoch, [epochs]
+    losses: dict[str, list[float]]  # for each of LOSSES, its means by epoch [epochs]
+    accuracies: dict[str, list[float]]  # for each of ACCURACIES, the discriminator's after each epoch [epochs]
 
 
 def train_replicates(
     pixels: Tensor, params: Params, workers: int, checkpoints: Checkpoints = NO_CHECKPOINTS
 ) -> list[GanRun]:
-    """Train `gan.replicates` GANs in replicate order, in up to `workers` processes that share as many threads."""
+    """Train `gan.replicates` GANs in up to `workers` processes, which share `workers` threads. Return them in replicate
+    order. Engines other than the native one use one process."""
     replicates = params.gan.replicates
     processes = min(workers, replicates) if is_native(select_device(params.device), params.precision) else 1
     run = partial(_train_one, pixels, params, workers, processes)
@@ -51,7 +52,7 @@ def train_replicates(
 def _train_one(
     pixels: Tensor, params: Params, workers: int, processes: int, replicate: int, checkpoints: Checkpoints
 ) -> GanRun:
-    """On its share of the threads: with fewer runs left than processes, each has more."""
+    """Train one replicate on its share of the threads, which is larger if fewer runs than processes are left."""
     beside = min(processes, params.gan.replicates - replicate // processes * processes)
     threads = 1 if os.environ.get("RAY_ADDRESS") else workers // beside  # a cluster gives each run one processor
     return train_gan(pixels, params, threads, replicate, checkpoints)
@@ -59,13 +60,14 @@ def _train_one(
 
 @torch.no_grad()
 def discriminator_accuracy(generator: Generator, discriminator: Discriminator, real: Tensor, latents: Tensor) -> Tensor:
-    """Shares [2] of real images [N, P], and of the generator's from latents [N, Z], that the discriminator gets right.
+    """Return the shares [2] of real images [N, P], and of generated images from latents [N, Z], that the discriminator
+    gets right.
 
-    The generator is in eval mode: these are images as all else here shows and measures them. (In train mode BatchNorm
-    would also move its running statistics.) Both networks are left as they are.
+    The images come from the generator in eval mode, as all else here shows and measures them. (In train mode BatchNorm
+    would also move its running statistics.) Neither network is changed.
     """
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # so that no number depends on how many there are
+    torch.set_num_threads(1)  # so that no number depends on how many threads there are
     fake = deepcopy(generator).eval()(latents)
     rights = discriminator.logits(real) > 0, discriminator.logits(fake) < 0
     torch.set_num_threads(threads)
@@ -75,12 +77,13 @@ def discriminator_accuracy(generator: Generator, discriminator: Discriminator, r
 def train_gan(
     pixels: Tensor, params: Params, threads: int, replicate: int, checkpoints: Checkpoints = NO_CHECKPOINTS
 ) -> GanRun:
-    """Train on uint8 images [N, 28, 28]. Replicate k of a seed is replicate 0 of seed + k.
+    """Train a GAN on uint8 images [N, 28, 28]. Replicate k of a seed is replicate 0 of seed + k.
 
-    Goes on from a checkpoint if there is one. The native engine, whose numbers do not depend on them, uses up to
-    `threads`; autograd's, on a CPU, one.
+    Training goes on from a checkpoint if there is one. The native engine uses up to `threads` threads, on which its
+    numbers do not depend. Autograd's engine uses one on a CPU.
 
-    Raises UserError naming the epoch if a loss is no longer finite.
+    Raises UserError if the batch size leaves a single image for the last batch, if the device does not have the
+    precision, or if a loss is no longer finite; the last error names the epoch and the batch.
     """
     settings, precision, seed = params.gan, params.precision, params.seed + replicate
     if len(pixels) % settings.batch_size == 1:
@@ -95,7 +98,7 @@ def train_gan(
     discriminator = Discriminator(stream(seed, "gan", "init", "discriminator")).to(where)
     order = stream(seed, "gan", "order")
     engine = build_engine(generator, discriminator, settings, stream(seed, "gan", "noise"), precision)
-    images = normalise(pixels).to(where)  # the whole set at once: 188 MB for the 60,000
+    images = normalise(pixels).to(where)  # the whole set at once: 188 MB for 60,000 images
     kept_at = settings.snapshot_epochs()
     label = f"GAN-{replicate}"
 
@@ -113,8 +116,8 @@ def train_gan(
             checkpoint.save({**position, "engine": engine.state_dict()})
 
         snapshots: dict[int, Weights] = {}
-        finished, means = 0, []  # epochs, and what each showed: LOSSES, then ACCURACIES [4]
-        losses = torch.empty(0, 2, device=where)  # of each batch of the epoch that was begun
+        finished, means = 0, []  # finished epochs, and what each showed: LOSSES, then ACCURACIES [4]
+        losses = torch.empty(0, 2, device=where)  # of each batch so far of the current epoch
         state = checkpoint.load()
         earlier = {epoch: snapshot(epoch).load() for epoch in kept_at if state and epoch <= state["finished"]}
         if state and all(earlier.values()):
@@ -140,7 +143,7 @@ def train_gan(
             if not all(finite):
                 at = f"epoch {epoch}, batch {finite.index(False) + 1}"
                 raise UserError(f"{label}: a loss is no longer finite in {at}; lower gan.learning_rate")
-            # A stream for each epoch: there is no state of it to save, and none that training draws from.
+            # Each epoch has a stream of its own, so its state need not be saved, and training draws nothing from it.
             latents = torch.randn(JUDGED, settings.latent_dim, generator=stream(seed, "gan", "accuracy", epoch)).to(
                 where
             )
@@ -151,9 +154,9 @@ def train_gan(
             if epoch in kept_at:
                 keep_generator(epoch)
         order_at_start = order.get_state()
-        save(settings.epochs)  # what follows may fail, as by a full disk
+        save(settings.epochs)  # what follows may fail, for example if the disk is full
     average = deepcopy(generator)
-    average.load_state_dict(engine.average.state_dict())  # into tensors of their own, as they are kept
+    average.load_state_dict(engine.average.state_dict())  # into tensors of their own, since these are kept
     shown = dict(zip(LOSSES + ACCURACIES, torch.stack(means).T.tolist(), strict=True))
     return GanRun(
         generator.state_dict(),

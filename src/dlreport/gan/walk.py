@@ -1,4 +1,4 @@
-"""A walk in latent space, measured. Ours; the report judges by eye. Shapes: N images along the walk."""
+"""Measures a walk in latent space. This is ours; the report judges by eye. Shapes: N images along the walk."""
 
 import pandas as pd
 from torch import Tensor
@@ -7,16 +7,16 @@ from dlreport.gan.classifier import Classifier, read
 
 
 def step_shares(points: Tensor) -> Tensor:
-    """Euclidean distances between neighbours of a row of points [N, ...] as shares of their sum [N - 1].
+    """Return the Euclidean distances between neighbours in a row of points [N, ...], as shares of their sum [N - 1].
 
-    1 / (N - 1) each is a perfectly even walk; a 1 is a single jump.
+    In a perfectly even walk each is 1 / (N - 1). If the walk is a single jump, one of them is 1.
     """
     steps = points.flatten(1).diff(dim=0).norm(dim=1)
-    return steps / steps.sum().clamp(min=1e-30)  # images that do not differ at all: zeros
+    return steps / steps.sum().clamp(min=1e-30)  # zeros if the images do not differ at all
 
 
 def measure_walk(images: Tensor, position: Tensor, classifier: Classifier) -> pd.DataFrame:
-    """Images [N, 1, 28, 28] and their position [N] on the way -> a row for each, with the step that leads to it."""
+    """Measure images [N, 1, 28, 28] at their positions [N] on the way -> a row for each, with the step to it."""
     reading = read(classifier, images)
     return pd.DataFrame(
         {

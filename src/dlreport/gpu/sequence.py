@@ -1,16 +1,20 @@
-"""Training steps of a sequence model by Triton: all replicates at once, on a CUDA device.
+"""Training steps of a sequence model in Triton, for all replicates at once, on a CUDA device.
 
 One kernel takes 16 sequences of one replicate through the forward pass, the loss, and the backward pass through time.
-Products over the whole batch then give the weights' gradients, and another kernel makes the update.
+Products over the whole batch then give the weights' gradients, and another kernel updates the weights.
 
 Shapes: R replicates, T time steps, B batch, H hidden dim, K recurrent blocks, G = KH, O classes; one input a time step.
   x [R, T, B]   target [R, B]   inner weights [R, C, G]: W_h, below it W_x, below that b, and zeros up to C rows
   outer weights [R, C, O]: W_ph, zeros in place of W_x, and b_p   before [R, T, B, C] = [h_{t-1}, x_t, 1, 0 ...]
-  last [R, B, C] = [h_T, 0, 1, 0 ...]   d_z [R, T, B, G]   d_logits [R, B, O]   measures [2, R, B]: loss, right or not
-  halves [2, R, C, G]: what products take of the inner weights, see `product`
-So inner's gradient is before^T d_z, and outer's is last^T d_logits. In a kernel a tile has ROWS sequences and S
-columns, the power of two from H on; what is beyond H is zero. A tile that does not fit into the registers with the
-others, such as an LSTM's weights, comes in chunks of DEEP rows, the next while one is multiplied.
+  last [R, B, C] = [h_T, 0, 1, 0 ...]   d_z [R, T, B, G]   d_logits [R, B, O]
+  measures [2, R, B]: each sequence's loss, and 1 if its answer is right, else 0
+  halves [2, R, C, G]: the inner weights in the two parts that `product` takes
+d_z is dloss/dz, where z are the arguments of the tanh and the gates. So inner's gradient is before^T d_z, and outer's
+is last^T d_logits.
+
+In a kernel a tile has ROWS sequences and S columns. S is the lowest power of two from H on, and at least 16. The
+columns beyond H are zero. Some tiles, such as an LSTM's weights, do not fit into the registers with the others. They
+come in chunks of DEEP rows, and the next chunk is loaded while one is multiplied.
 """
 
 from math import gcd, inf
@@ -22,13 +26,15 @@ from torch import Tensor
 
 from dlreport.gpu.update import BLOCK, update
 
-ROWS = 16  # the fewest that a product on the matrix units takes; as fast as 32 (measured on an H100)
-WARPS = 8  # the fastest of 4, 8 and 16
-DEEP = tl.constexpr(32)  # as fast as 64
-STAGES = tl.constexpr(2)  # chunks of the weights of all gates in the shared memory; more do not fit
-BACK_STAGES = tl.constexpr(3)
-FINER = tl.constexpr(2048.0)  # 2^11: what float16 rounds off is below 2^-11 of a number
-PARTS = 4  # of the batch, whose products run side by side: one alone would leave most multiprocessors idle
+ROWS = 16  # sequences of a tile: the fewest that the matrix units take; as fast as 32 (measured on an H100)
+WARPS = 8  # of a program: the fastest of 4, 8 and 16
+DEEP = tl.constexpr(32)  # rows of a chunk; as fast as 64
+STAGES = tl.constexpr(2)  # chunks, of the weights of all gates, in shared memory at once; more do not fit
+BACK_STAGES = tl.constexpr(3)  # the same in the backward pass
+FINER = tl.constexpr(2048.0)  # 2^11: rounding to float16 changes a number by less than 2^-11 of it
+# The inner gradient is the sum of up to this many products, each over a part of the T B rows. They run side by side, as
+# one alone would leave most multiprocessors idle.
+PARTS = 4
 
 
 @triton.jit
@@ -45,7 +51,8 @@ def sigmoid(x):
 
 @triton.jit
 def split(weights, halves, count, BF16: tl.constexpr, BLOCK: tl.constexpr):
-    """Write W as `product` takes it: rounded and, for fp32, what that rounds off."""
+    """Write the weights as `product` takes them: rounded to 16 bits and, for fp32, FINER times what the
+    rounding left out."""
     k = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     w = tl.load(weights + k, mask=k < count, other=0.0)
     high = w.to(halves.dtype.element_ty)
@@ -56,14 +63,15 @@ def split(weights, halves, count, BF16: tl.constexpr, BLOCK: tl.constexpr):
 
 @triton.jit
 def product(a, high, low, total, rest, BF16: tl.constexpr):
-    """Add a W to total + rest / FINER, summed in float32.
+    """Add the product a W to total + rest / FINER, summed in float32, and return total and rest.
 
-    With bf16 one product of rounded factors. Else three in float16 give 22 of float32's 24 bits: a = a_high + a_low /
-    FINER, W likewise, and low times low is too little to count. As float16 reaches from 6e-8 to 65504, a row's largest
-    entry is to be near 1, in absolute value, or all are to be below that as a state's are."""
+    With bf16 it is one product of rounded factors. Without, three products in float16 give 22 of float32's 24 bits:
+    a = a_high + a_low / FINER, W likewise, and a_low times W's low part is too little to count. float16 reaches from
+    6e-8 to 65504. So the largest absolute value in a row of a must be near 1, or all must be below 1, as in a hidden
+    state."""
     if BF16:
         a = a.to(tl.bfloat16).to(tl.float32)
-        total = tl.dot(a, high.to(tl.float32), total, input_precision="tf32")  # which takes bfloat16 as it is
+        total = tl.dot(a, high.to(tl.float32), total, input_precision="tf32")  # TF32 holds bfloat16 exactly
     else:
         a_high = a.to(tl.float16)
         a_low = ((a - a_high.to(tl.float32)) * FINER).to(tl.float16)
@@ -75,7 +83,8 @@ def product(a, high, low, total, rest, BF16: tl.constexpr):
 
 @triton.jit
 def chunk(a, W, rest_of, there, total, rest, BF16: tl.constexpr):
-    """The same with the part of W that W points to."""
+    """Add `product` with the chunk of weights that W points to, where `there` is true, and zeros elsewhere. `rest_of`
+    is the offset from W's rounded weights to what their rounding left out."""
     high = tl.load(W, mask=there, other=0.0)
     low = high if BF16 else tl.load(W + rest_of, mask=there, other=0.0)
     return product(a, high, low, total, rest, BF16)
@@ -83,7 +92,7 @@ def chunk(a, W, rest_of, there, total, rest, BF16: tl.constexpr):
 
 @triton.jit
 def inputs(x_t, inner, H, G, S: tl.constexpr):
-    """Of one recurrent block: x_t W_x + b [ROWS, S]; `inner` points to the block's first column."""
+    """Return x_t W_x + b [ROWS, S] of one recurrent block. `inner` points to the block's first column."""
     j = tl.arange(0, S)
     W_x = tl.load(inner + H * G + j, mask=j < H, other=0.0)
     b = tl.load(inner + (H + 1) * G + j, mask=j < H, other=0.0)
@@ -92,18 +101,20 @@ def inputs(x_t, inner, H, G, S: tl.constexpr):
 
 @triton.jit
 def scaled(largest):
-    """What to divide a row by, so that its largest absolute value is 1."""
+    """Return the number by which to divide each row so that its largest absolute value is 1 [ROWS, 1]. It is 1 for a
+    row of zeros."""
     return tl.where(largest > 0, largest, 1.0)[:, None]
 
 
 @triton.jit
 def head(h, row, outer, target, d_logits, measures, R, B, H, O, S: tl.constexpr, OUT: tl.constexpr):
-    """logits = h_T W_ph + b_p, their loss and what is right -> dloss/dh_T [ROWS, S] of the mean over the batch."""
+    """Compute logits = h_T W_ph + b_p, and store each sequence's loss, whether its answer is right, and d_logits.
+    Return dloss/dh_T [ROWS, S], where loss is the mean over the batch."""
     j, o = tl.arange(0, S), tl.arange(0, OUT)
     inside = row < B
     W_p = tl.load(outer + j[:, None] * O + o[None, :], mask=(j < H)[:, None] & (o < O)[None, :], other=0.0)
     b_p = tl.load(outer + (H + 1) * O + o, mask=o < O, other=-1e30)
-    logits = tl.dot(h, W_p, input_precision="tf32x3") + b_p[None, :]  # three products in TF32: as exact
+    logits = tl.dot(h, W_p, input_precision="tf32x3") + b_p[None, :]  # three products in TF32: as exact as float32
     top = tl.max(logits, 1)
     e = tl.exp(logits - top[:, None])
     total = tl.sum(e, 1)
@@ -121,7 +132,7 @@ def vanilla_rnn(
     x, target, inner, outer, halves, before, last, d_z, d_logits, measures, cells, R, T, B, H, G, O, C,
     S: tl.constexpr, OUT: tl.constexpr, ROWS: tl.constexpr, BF16: tl.constexpr,
 ):  # fmt: skip
-    """h_t = tanh(h_{t-1} W_h + x_t W_x + b), and back through it."""
+    """Run h_t = tanh(h_{t-1} W_h + x_t W_x + b) over all time steps, then the loss, then the backward pass."""
     r, row, j = tl.program_id(0).to(tl.int64), tl.program_id(1) * ROWS + tl.arange(0, ROWS), tl.arange(0, S)
     inside = row < B
     tile = inside[:, None] & (j < H)[None, :]
@@ -149,8 +160,9 @@ def vanilla_rnn(
     low = tl.load(W_t + rest_of, mask=square, other=0.0)
     for step in range(T):
         t = T - 1 - step
-        d = dh * (1 - h * h)
+        d = dh * (1 - h * h)  # dloss/dz_t
         tl.store(d_z + t * B * G + gate, d, mask=tile)
+        # dloss/dh_{t-1} = d W_h^T, with d's rows scaled as `product` needs them
         scale = scaled(tl.max(tl.abs(d), 1))
         dh, rest = product(d / scale, high, low, zeros, zeros, BF16)
         dh = (dh + rest / FINER) * scale
@@ -162,9 +174,10 @@ def lstm(
     x, target, inner, outer, halves, before, last, d_z, d_logits, measures, cells, R, T, B, H, G, O, C,
     S: tl.constexpr, OUT: tl.constexpr, ROWS: tl.constexpr, BF16: tl.constexpr,
 ):  # fmt: skip
-    """i, f, o = sigmoid, g = tanh of their arguments;  c_t = g i + c_{t-1} f,  h_t = tanh(c_t) o;  and back through it.
+    """Run an LSTM over all time steps, then the loss, then the backward pass.
 
-    d_z holds the gates until their gradients take their place; `cells` [R, T, B, H] holds c_t.
+    i, f, o = sigmoid and g = tanh of their arguments;  c_t = g i + c_{t-1} f,  h_t = tanh(c_t) o.
+    d_z holds the gates until the gradients of their arguments take their place. `cells` [R, T, B, H] holds c_t.
     """
     r, row, j = tl.program_id(0).to(tl.int64), tl.program_id(1) * ROWS + tl.arange(0, ROWS), tl.arange(0, S)
     inside = row < B
@@ -216,12 +229,12 @@ def lstm(
         g = tl.load(z + 3 * H, mask=tile, other=0.0)
         tanh_c = tanh(c)
         c = tl.load(cells + (t - 1) * B * H + cell, mask=tile & (t > 0), other=0.0)  # c_{t-1}
-        dc += dh * o * (1 - tanh_c * tanh_c)
+        dc += dh * o * (1 - tanh_c * tanh_c)  # dloss/dc_t, of which a part came from c_{t+1}
         d_i = dc * g * i * (1 - i)
         d_f = dc * c * f * (1 - f)
         d_o = dh * tanh_c * o * (1 - o)
         d_g = dc * i * (1 - g * g)
-        dc = dc * f
+        dc = dc * f  # the part of dloss/dc_{t-1} that comes from c_t
         tl.store(z, d_i, mask=tile)
         tl.store(z + H, d_f, mask=tile)
         tl.store(z + 2 * H, d_o, mask=tile)
@@ -229,7 +242,7 @@ def lstm(
         largest = tl.maximum(tl.maximum(tl.abs(d_i), tl.abs(d_f)), tl.maximum(tl.abs(d_o), tl.abs(d_g)))
         scale = scaled(tl.max(largest, 1))
         tl.debug_barrier()  # d_z is read by other threads
-        dh, rest = zeros, zeros
+        dh, rest = zeros, zeros  # dloss/dh_{t-1} = d_z W_h^T, with d_z's rows scaled as `product` needs them
         for begin in tl.range(0, G, DEEP, num_stages=BACK_STAGES):
             d = tl.load(
                 d_z + (r * T * B + t * B + row)[:, None] * G + (begin + k)[None, :],
@@ -245,7 +258,8 @@ CELLS = {"vanilla_rnn": vanilla_rnn, "lstm": lstm}
 
 
 class Layer:
-    """Weights [R, C, width] of all replicates and what their update needs; `state` is what training goes on from."""
+    """Holds weights [R, C, width] of all replicates and what their update needs. Training goes on from the tensors in
+    `state`."""
 
     def __init__(self, R: int, C: int, width: int, with_means: bool, device: torch.device):
         self.weights, self.squares, self.gradients, self.means = (
@@ -257,8 +271,8 @@ class Layer:
 class Network:
     """R replicates of a sequence model in training.
 
-    `optimizer` is learning rate, decay of the means (0 without them: RMSprop), of the squares, epsilon; `max_norm` is
-    infinite for no clipping.
+    `optimizer` is the learning rate, the decay of the means, the decay of the squares, and epsilon. A decay of the
+    means of 0 stands for RMSprop, which has no means. An infinite `max_norm` means no clipping.
     """
 
     def __init__(
@@ -266,11 +280,11 @@ class Network:
         optimizer: tuple[float, float, float, float], max_norm: float, precision: str, device: torch.device,
     ):  # fmt: skip
         self.kernel, self.R, self.H, self.G, self.O, self.device = CELLS[cell], R, H, K * H, O, device
-        self.C = triton.cdiv(H + 2, 8) * 8  # rows that begin at multiples of 32 bytes
+        self.C = triton.cdiv(H + 2, 8) * 8  # so that rows of `before` and `last` begin at multiples of 32 bytes
         self.optimizer, self.max_norm, self.bf16 = optimizer, max_norm, precision == "bf16"
         self.adam = optimizer[1] > 0
         self.inner, self.outer = (Layer(R, self.C, width, self.adam, device) for width in (self.G, O))
-        self.done = torch.zeros((), device=device)  # steps
+        self.done = torch.zeros((), device=device)  # steps of Adam
         self.halves = torch.zeros(
             2, R, self.C, self.G, dtype=torch.bfloat16 if self.bf16 else torch.half, device=device
         )
@@ -279,13 +293,13 @@ class Network:
         self.buffers: dict[tuple[int, int], tuple[Tensor, ...]] = {}  # by T and B
 
     def parameters(self, replicate: int, gradients: bool = False) -> dict[str, Tensor]:
-        """Views of a replicate's weights, or of their gradients, by their names in the model."""
+        """Return views of a replicate's weights, or of their gradients, by their names in the model."""
         layers, H = (self.inner, self.outer), self.H
         inner, outer = ((layer.gradients if gradients else layer.weights)[replicate] for layer in layers)
         return {"W_h": inner[:H], "W_x": inner[H : H + 1], "b": inner[H + 1], "W_ph": outer[:H], "b_p": outer[H + 1]}
 
     def buffers_for(self, T: int, B: int) -> tuple[Tensor, ...]:
-        """before, last, d_z, d_logits, measures, and the LSTM's cells."""
+        """Return before, last, d_z, d_logits, measures and the LSTM's cells, which are made once for each T and B."""
         if (T, B) not in self.buffers:
             R, H, G, O, C = self.R, self.H, self.G, self.O, self.C
             shapes = [(R, T, B, C), (R, B, C), (R, T, B, G), (R, B, O), (2, R, B), (R, T, B, H)]
@@ -295,7 +309,8 @@ class Network:
         return self.buffers[T, B]
 
     def backpropagate(self, x: Tensor, target: Tensor) -> Tensor:
-        """x [R, T, B], target [R, B] -> loss and accuracy [2, R]; leaves the gradients in `inner` and `outer`."""
+        """Run the forward and backward pass: x [R, T, B], target [R, B] -> loss and accuracy [2, R]. The gradients are
+        then in `inner` and `outer`."""
         R, T, B = x.shape
         before, last, d_z, d_logits, measures, cells = self.buffers_for(T, B)
         sizes = R, T, B, self.H, self.G, self.O, self.C
@@ -320,7 +335,7 @@ class Network:
         return measures.mean(2)
 
     def step(self, x: Tensor, target: Tensor) -> Tensor:
-        """The same, and the update of the weights."""
+        """Do the same, then clip the gradients and update the weights."""
         results = self.backpropagate(x, target)
         layers = self.inner, self.outer
         if self.max_norm < inf:

@@ -1,6 +1,7 @@
 """The update of weights by RMSprop or Adam, in one Triton kernel.
 
-PyTorch's own gives a block 64K weights, so that networks as small as these leave most of the GPU idle."""
+PyTorch's own kernel gives each block of threads 64K weights. On networks as small as these, that leaves most of the GPU
+idle."""
 
 import math
 from typing import Any
@@ -18,7 +19,7 @@ def kernel(
     weights, gradients, squares, means, done, factors, count, rate, epsilon,
     beta, beta_gain, log_beta, alpha, alpha_gain, log_alpha, ADAM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """On the `count` weights of a replicate; its gradients are first multiplied by its factor."""
+    """Update BLOCK of a replicate's `count` weights. Their gradients are first multiplied by the replicate's factor."""
     r, k = tl.program_id(0), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside, at = k < count, r * count + k
     gradient = tl.load(gradients + at, mask=inside, other=0.0) * tl.load(factors + r)
@@ -27,7 +28,7 @@ def kernel(
     if ADAM:
         mean = tl.load(means + at, mask=inside, other=0.0) * beta + beta_gain * gradient
         tl.store(means + at, mean, mask=inside)
-        # Both began at zero, for which they are corrected: they hold 1 - decay^steps of what they estimate
+        # Both running means began at zero, so they hold only 1 - decay^steps of what they estimate. Divide by that.
         steps = tl.load(done).to(tl.float64)
         gradient = mean / (1 - tl.exp(steps * log_beta)).to(tl.float32)
         square = square / (1 - tl.exp(steps * log_alpha)).to(tl.float32)
@@ -39,10 +40,11 @@ def update(
     weights: Tensor, gradients: Tensor, squares: Tensor, means: Tensor | None, done: Tensor, factors: Tensor,
     optimizer: tuple[float, float, float, float],
 ) -> None:  # fmt: skip
-    """Update, in place, weights [R, ...] and running squares and, for Adam, means of the gradients.
+    """Update in place the weights [R, ...], the running squares of the gradients and, for Adam, their running means.
+    Without `means` it is RMSprop.
 
-    `done` [] is the number of steps, this one among them; factors [R] multiply the gradients. `optimizer` is learning
-    rate, decay of the means, of the squares, and epsilon.
+    `done` [] is the number of steps, this one included. The gradients are multiplied by factors [R]. `optimizer` is the
+    learning rate, the decay of the means, the decay of the squares, and epsilon.
     """
     rate, beta, alpha, epsilon = optimizer
     count, adam = weights[0].numel(), means is not None
@@ -52,7 +54,7 @@ def update(
 
 
 class Adam(torch.optim.Adam):
-    """Of one parameter that holds a whole network."""
+    """PyTorch's Adam with the update above, for a single parameter that holds a whole network."""
 
     def __init__(self, parameters: list[Tensor], **options: Any):
         super().__init__(parameters, **options)

@@ -1,5 +1,8 @@
-"""Training in C on a CPU: what sequence.py and gan.py of this folder share. C is compiled when it is first used; its
-matrix products are by PyTorch's kernels, which are tried first."""
+"""Training in C on a CPU: the parts that sequence.py and gan.py of this folder share.
+
+The C code is compiled at its first use. It calls PyTorch's kernels for matrix products, which are tested before the
+first training.
+"""
 
 import ctypes
 import faulthandler
@@ -19,15 +22,18 @@ from torch import Tensor
 
 from dlreport.progress import log
 
-# No -ffast-math: it would let the compiler assume that there is no NaN, and a loss that is NaN must be seen. The two
-# -fno- flags only drop the errno and the trap flags of float operations, which nobody reads, so that loops vectorise.
+# -ffast-math is not among them: it would let the compiler assume that there is no NaN, and a NaN loss must be noticed.
+# The two -fno- flags only drop the errno and the trap flags of float operations. Nobody reads these, and without them
+# loops vectorise.
 FLAGS = ["-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC"]
 TORCH = Path(torch.__file__).parent / "lib"
-# By the source's suffix: the language, the variable that names its compiler, the compiler, what follows its flags
+# By the source's suffix: the language, the environment variable that names its compiler, the default compiler, and the
+# options at the end of its command
 C, CPP = ("-std=c11", "-lm"), ("-std=c++17", f"-L{TORCH}", f"-Wl,-rpath,{TORCH}", "-ltorch_cpu")
 COMPILERS = {".c": ("C", "CC", "cc", C), ".cpp": ("C++", "CXX", "c++", CPP)}
 PRODUCTS = "products.cpp"
-# m, n, k, and the length of C's rows: ones, odd ones, and those of the report's networks
+# Sizes of the products that are tested: m, n, k, and the length of C's rows. They are ones, odd sizes, and sizes of the
+# report's networks.
 TRIED = [
     *((1, 1, 1, 1), (5, 7, 7, 9), (16, 32, 9, 32), (128, 512, 128, 512), (128, 64, 100, 784), (64, 784, 129, 784)),
     *((256, 1, 256, 1), (256, 64, 1, 256)),
@@ -35,14 +41,16 @@ TRIED = [
 
 
 class NativeError(Exception):
-    """There is no compiler or no right matrix product to call; the message says which."""
+    """Tells that the C code cannot be compiled or loaded, or that no correct matrix product can be called. The message
+    says why."""
 
 
 @functools.cache
 def library(source: str) -> ctypes.CDLL:
-    """A C or C++ file of this folder, compiled and loaded. Raises NativeError."""
-    # Into a directory of this process's own, in about a second: nothing stale, nothing to clean up. From some folders
-    # for temporary files nothing can be loaded (mounted noexec): then from this one.
+    """Return a C or C++ file of this folder, compiled and loaded. Raises NativeError if that fails."""
+    # Each process compiles into a directory of its own, in about a second, so nothing can be stale and nothing is left
+    # to clean up. Some systems mount the folder for temporary files noexec, so that no library can be loaded from it.
+    # Then the directory goes into the current folder.
     failures = []
     for parent in (None, Path.cwd()):
         try:
@@ -54,12 +62,13 @@ def library(source: str) -> ctypes.CDLL:
 
 
 def _compiled(source: str, directory: Path) -> str:
-    """The path of the library, by the compiler that CC or CXX names, or else the usual one. Raises NativeError."""
+    """Compile the source into the directory and return the library's path. The compiler that CC or CXX names is tried
+    first, then the default. Raises NativeError if neither works."""
     language, variable, default, options = COMPILERS[Path(source).suffix]
     named, failures = shlex.split(os.environ.get(variable, "")), []
     path, target = str(Path(__file__).with_name(source)), str(directory / "native.so")
     for compiler in [named, [default]] if named else [[default]]:
-        for openmp in (["-fopenmp"], []):  # without it, as in Apple's compiler, only the GAN is a little slower
+        for openmp in (["-fopenmp"], []):  # without OpenMP, as with Apple's compiler, only the GAN is a little slower
             command = [*compiler, *FLAGS, *openmp, path, "-o", target, *options]
             try:
                 done = subprocess.run(command, capture_output=True, text=True)
@@ -76,14 +85,15 @@ def _compiled(source: str, directory: Path) -> str:
 
 
 class Products(ctypes.Structure):
-    """common.h's Products: addresses of the functions of products.cpp."""
+    """Mirrors common.h's Products: the addresses of the functions of products.cpp."""
 
     _fields_ = [(name, ctypes.c_void_p) for name in ("fp32", "bf16", "release")]
 
 
 @functools.cache
 def products(precision: str) -> Products:
-    """Raises NativeError if this PyTorch or this processor has no such products."""
+    """Return the products for a precision, "fp32" or "bf16". Raises NativeError if this PyTorch or this processor has
+    no such products."""
     if precision == "bf16" and not any(map(torch.cpu.get_capabilities().get, ("avx512_bf16", "amx_bf16"))):
         raise NativeError("brgemm has bf16 products on x86 alone, and this processor lacks them")
     names = ["product_fp32"] if precision == "fp32" else ["product_fp32", "product_bf16", "release_bf16"]
@@ -91,7 +101,7 @@ def products(precision: str) -> Products:
 
 
 class Multiplication(ctypes.Structure):
-    """As in common.h."""
+    """Mirrors common.h's Multiplication."""
 
     _fields_ = [
         *((name, ctypes.c_size_t) for name in ("m", "n", "k", "ldc", "add")),
@@ -101,7 +111,8 @@ class Multiplication(ctypes.Structure):
 
 
 def try_products(source: str, precision: str) -> None:
-    """Raises NativeError unless products, by this C file, are torch.mm's: of whole numbers, so to the last bit."""
+    """Test the products that this C file computes. Raises NativeError unless they equal torch.mm's to the last bit. The
+    factors are whole numbers, so that no product is rounded."""
     chance = torch.Generator().manual_seed(0)
     cases = []
     for add in (False, True):
@@ -120,20 +131,22 @@ def try_products(source: str, precision: str) -> None:
                 return False
         return True
 
-    # A kernel of oneDNN that does not know its sizes computes anything or ends the process: seen for bf16, by AMX.
+    # A oneDNN kernel that was not made for the sizes at hand computes wrong numbers or ends the process. This was seen
+    # for bf16 with AMX, so bf16 is tested in a child process.
     if not (right() if precision == "fp32" else in_child(right)):
         raise NativeError(f"PyTorch's {precision} products are wrong on this processor")
 
 
 def in_child(function: Callable[[], bool]) -> bool:
-    """What it says in a copy of this process; False if that ends, or takes more than ten seconds."""
+    """Call the function in a forked copy of this process and return its answer. Return False if the copy crashes or
+    takes more than ten seconds."""
     child = os.fork()
     if child:
         return os.waitpid(child, 0)[1] == 0
     code = 1
     try:
         faulthandler.disable()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what a process says that ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # hides what a crashing process prints
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(10)
         code = 0 if function() else 1
@@ -143,7 +156,8 @@ def in_child(function: Callable[[], bool]) -> bool:
 
 @functools.cache
 def serves(source: str, device: str, precision: str) -> bool:
-    """Whether this C file serves the device ("cpu", ...). A line says why it serves no CPU, and what that costs."""
+    """Return whether this C file can train on the device ("cpu", ...) in this precision. If it cannot on a CPU, a log
+    line says why, and what that costs."""
     if device != "cpu":
         return False
     try:
@@ -157,15 +171,16 @@ def serves(source: str, device: str, precision: str) -> bool:
 
 
 def address(tensor: Tensor, dtype: torch.dtype, *shape: int) -> ctypes.c_void_p:
-    """Of the tensor's values. Raises TypeError unless it is contiguous, on the CPU, and of this type and shape."""
+    """Return the address of the tensor's values. Raises TypeError unless it is contiguous, on the CPU, and of this type
+    and shape."""
     if tensor.shape != shape or tensor.dtype != dtype or not tensor.is_cpu or not tensor.is_contiguous():
         raise TypeError(f"expected contiguous {dtype} {shape} on the CPU, found {tensor.dtype} {tuple(tensor.shape)}")
     return ctypes.c_void_p(tensor.data_ptr())
 
 
 def call(source: str, name: str, arguments: ctypes.Structure) -> None:
-    """Call a C function by its one struct. Raises MemoryError if it says that it got none, and ValueError if sizes in
-    the struct contradict each other."""
+    """Call a C function with its one struct. Raises MemoryError if the function gets no memory, and ValueError if sizes
+    in the struct contradict each other."""
     function = library(source)[name]
     function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_size_t], ctypes.c_int
     code = function(ctypes.addressof(arguments), ctypes.sizeof(arguments))
@@ -176,7 +191,8 @@ def call(source: str, name: str, arguments: ctypes.Structure) -> None:
 
 
 def flatten(tensors: list[Tensor]) -> Tensor:
-    """Their values one after the other [N]; the tensors become views of it, so that a change of one is one of both."""
+    """Copy the tensors' values one after the other into one tensor [N], and return it. The tensors become views of it,
+    so a change of either is a change of both."""
     flat = torch.cat([tensor.detach().flatten() for tensor in tensors]) if tensors else torch.empty(0)
     for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
         tensor.data = part.view_as(tensor)

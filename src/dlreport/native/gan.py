@@ -1,4 +1,4 @@
-"""Gradients of the GAN's networks by gan.c."""
+"""Computes the gradients of the GAN's networks by gan.c."""
 
 import ctypes
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from torch import Tensor
 from dlreport import native
 
 SOURCE = "gan.c"
-ACTIVATIONS = ("none", "LeakyReLU", "Tanh")  # as numbered in layer.h
+ACTIVATIONS = ("none", "LeakyReLU", "Tanh")  # in the order of the enum in layer.h
 
 
 @dataclass(frozen=True)
 class Network:
-    """A chain of layers, and its values, flat and in the order of the layers."""
+    """A network as a chain of layers. Its values are in two flat tensors, in the order of the layers."""
 
     shapes: list[tuple[int, ...]]  # inputs, outputs, BatchNorm (0 or 1), activation (an index in ACTIVATIONS)
     parameters: Tensor
-    running: Tensor  # means and variances of BatchNorm
+    running: Tensor  # BatchNorm's running means and variances
 
     @property
     def parameter_count(self) -> int:
@@ -30,13 +30,13 @@ class Network:
 
 
 class Shape(ctypes.Structure):
-    """As in layer.h."""
+    """Mirrors layer.h's Shape."""
 
     _fields_ = [(name, ctypes.c_size_t) for name in ("inputs", "outputs", "norm", "activation")]
 
 
 class Layers(ctypes.Structure):
-    """A network, as in layer.h."""
+    """Mirrors layer.h's Network."""
 
     _fields_ = [
         ("count", ctypes.c_size_t),
@@ -54,7 +54,7 @@ class Layers(ctypes.Structure):
 
 
 class Step(ctypes.Structure):
-    """As in gan.c."""
+    """Mirrors gan.c's Step."""
 
     _fields_ = [
         ("B", ctypes.c_size_t),
@@ -77,10 +77,12 @@ def gradients(
     precision: str,
     threads: int,
 ) -> float:
-    """The discriminator's loss for real images [B, P] and latents z [B, Z]; with `real` None the generator's.
+    """Return the discriminator's loss for real images [B, P] and latents z [B, Z], or the generator's if `real` is
+    None.
 
-    Its gradients by that network's parameters are written into `gradients`; the generator's running means and
-    variances move. `constants`: LeakyReLU's slope, BatchNorm's epsilon and momentum. Raises MemoryError.
+    Writes the loss's gradients by that network's parameters into `gradients`, and moves the generator's running means
+    and variances. `constants` are LeakyReLU's slope, BatchNorm's epsilon and its momentum. Raises MemoryError if there
+    is too little memory.
     """
     B = len(z)
     trained = generator if real is None else discriminator

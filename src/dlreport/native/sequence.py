@@ -1,4 +1,4 @@
-"""Training steps of a sequence model by sequence.c."""
+"""Makes training steps of a sequence model by sequence.c."""
 
 import ctypes
 
@@ -8,11 +8,11 @@ from torch import Tensor
 from dlreport import native
 
 SOURCE = "sequence.c"
-CELLS = ("vanilla_rnn", "lstm")  # as in CELLS of cell.h
+CELLS = ("vanilla_rnn", "lstm")  # in the order of CELLS in cell.h
 
 
 class Training(ctypes.Structure):
-    """As in sequence.c."""
+    """Mirrors sequence.c's Training."""
 
     _fields_ = [
         *((name, ctypes.c_size_t) for name in ("cell", *"KBTDHGO")),
@@ -38,13 +38,15 @@ def train(
     means: Tensor | None,
     gradients: Tensor,
 ) -> Tensor:
-    """K steps of Adam, or without `means` of RMSprop: x [K, T, B, D], target [K, B] -> loss and accuracy before each
-    update [K, 2].
+    """Make K steps of Adam, or of RMSprop if `means` is None: x [K, T, B, D], target [K, B] -> loss and accuracy before
+    each update [K, 2].
 
-    `cell` is one of CELLS; `shapes` are D, H, G, O, with G the width of W_h; `optimizer` learning rate, decay of the
-    means, of the squares, epsilon; `max_norm` infinite for no clipping; `done` the number of earlier steps. All flat
-    and changed in place: the parameters in the order of the model's, their running squares and means, the last step's
-    gradients. Raises MemoryError.
+    `cell` is one of CELLS. `shapes` are D, H, G, O, where G is the width of W_h. `optimizer` is the learning rate, the
+    decay of the means, the decay of the squares, and epsilon. An infinite `max_norm` means no clipping. `done` is the
+    number of earlier steps. The last four tensors are flat, in the order of the model's parameters, and changed in
+    place: the parameters, their running squares and means, and the last step's gradients.
+
+    Raises ValueError for a target that is no class, and MemoryError if there is too little memory.
     """
     K, T, B, _ = x.shape
     D, H, G, O = shapes
