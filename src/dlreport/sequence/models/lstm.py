@@ -1,4 +1,5 @@
-"""The LSTM of the published report. Its backward pass through time is in native/sequence.c.
+"""The LSTM of the published report. Its backward pass is in native/sequence.c, that of one time step in
+native/cell.h.
 
 Shapes: as in base.py, with four recurrent blocks, W_i*, W_f*, W_o*, W_g* side by side (G = 4H), so that one product
 serves all.

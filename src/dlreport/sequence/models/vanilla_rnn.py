@@ -1,4 +1,5 @@
-"""The VanillaRNN of the published report. Its backward pass through time is in native/sequence.c.
+"""The VanillaRNN of the published report. Its backward pass is in native/sequence.c, that of one time step in
+native/cell.h.
 
 Shapes: as in base.py, with one recurrent block (G = H).
 
