@@ -51,4 +51,4 @@ def test_draws_stay_what_they_were_on_every_platform():
 def test_all_streams_of_the_pipeline_have_seeds_of_their_own(params):
     """At full size; test_pipeline holds the list to what the stages draw."""
     used = streams_of(params)
-    assert len({stream(*name).initial_seed() for name in used}) == len(used) == 1431
+    assert len({stream(*name).initial_seed() for name in used}) == len(used) > 1000
