@@ -28,7 +28,7 @@ def last_runs() -> dict[str, dict[str, Any]]:
         with RECORD.open(newline="", encoding="utf-8") as file:
             known = {row["stage"]: {**row, "seconds": float(row["seconds"])} for row in csv.DictReader(file)}
         for row in known.values():
-            datetime.fromisoformat(row["finished"])  # refuses what is no time
+            datetime.fromisoformat(str(row["finished"]))  # refuses what is no time
     except FileNotFoundError:
         known = {}
     except (KeyError, TypeError, ValueError) as error:  # a merge can do this
