@@ -95,6 +95,7 @@ def _environment(autoescape: bool) -> Environment:
         "interval": _interval,
         "count": lambda number, noun: f"{number:,} {noun}" + "s" * (number != 1),
         "listed": listed,
+        "lines_listed": lambda text: listed(text.splitlines()),
         "of_length": lambda length: f"length {length}",
         "sentence": lambda words: f"{words[:1].upper()}{words[1:]}.",
         "or_never": lambda step: "never" if step == inf else f"{step:,}",
