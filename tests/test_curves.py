@@ -46,6 +46,12 @@ def test_excess_spread_is_what_the_draw_of_batches_does_not_explain():
     assert excess_spread(curve([0, 0.46, 0.54]), 10, 10) == [0]
 
 
+def test_a_shorter_last_window_has_more_of_its_spread_by_chance():
+    """Two windows of ten steps and one of five, of ten sequences each."""
+    table = made_up.curve(np.array([9, 19, 24]), (np.array([0, 0.3, 0.7]), np.zeros(3)))
+    assert excess_spread(table, 10, 10) == pytest.approx([(0.2**2 - 0.21 * (1 / 100 + 1 / 50) / 2) ** 0.5])
+
+
 def test_a_run_that_only_guesses_has_no_excess_spread_on_average():
     rng, windows, sequences = np.random.default_rng(0), 100, 1280
     guesses = rng.binomial(sequences, 0.1, size=(20, windows)) / sequences

@@ -12,21 +12,16 @@ from hypothesis import strategies as st
 from dlreport.config import ClassifierSettings
 from dlreport.gan import classifier, quality
 from dlreport.gan.classifier import FEATURES, Classifier, Reading, read, train_classifier
+from dlreport.gan.distances import fid, kid, nearest, precision_density_coverage, reach, recall
 from dlreport.gan.images import as_images, as_pictures, normalise
 from dlreport.gan.quality import (
     Reference,
-    fid,
     fid_by_digit,
-    kid,
     matched,
     matched_fid,
     measure,
     memorised,
-    nearest,
-    precision_density_coverage,
     quick_measures,
-    reach,
-    recall,
     shares_of,
     two_sample,
 )

@@ -169,6 +169,16 @@ def test_medians_ranges_and_shares_are_those_of_single_sequences():
     assert found["vanishes"] == (ratios[:, 0] < 0.01).mean() < found["shrinks"]
 
 
+def test_a_sequence_without_a_gradient_has_no_growth():
+    """The answer 3 is so certain that the loss of these sequences has the gradient 0."""
+    model, (x, target) = model_class("VanillaRNN")(1, 8, 10, seeded(3)), palindromes.sample(200, 6, seeded(5))
+    model.b_p.data[3] = 1e4
+    found, others = reach(model, x, target), reach(model, x[target != 3], target[target != 3])
+    assert 0 < (target == 3).sum() and 0 < others["vanishes"] < others["shrinks"] < 1
+    for name in ("growth_low", "growth_median", "growth_high", "shrinks", "vanishes"):
+        assert found[name] == pytest.approx(others[name])
+
+
 def test_batches_agree_as_far_as_they_are_the_same():
     model = small_model("VanillaRNN", scale=0.3)
     one, other = (palindromes.sample(16, 5, seeded(seed)) for seed in (1, 2))

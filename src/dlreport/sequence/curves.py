@@ -47,10 +47,10 @@ def excess_spread(curve: pd.DataFrame, average_from: int, batch_size: int) -> li
     The variance of each replicate's windows is reduced by that of a binomial share, p (1 - p) / sequences, where p is a
     window's accuracy. The result is the square root of what is left, or 0 if nothing is left.
     """
-    spreads, window = window_spread(curve, average_from), curve["step"].iloc[0] + 1  # steps of the first, full window
-    late = _by_replicate(curve[curve["step"] >= average_from])
-    drawn = [float((one["accuracy_mean"] * (1 - one["accuracy_mean"])).mean()) / (batch_size * window) for one in late]
-    return [sqrt(max(0.0, spread**2 - noise)) for spread, noise in zip(spreads, drawn, strict=True)]
+    steps = curve.groupby("replicate")["step"].diff().fillna(curve["step"] + 1)  # in each window; the last has fewer
+    noise = curve["accuracy_mean"] * (1 - curve["accuracy_mean"]) / (batch_size * steps)
+    drawn = [float(noise[one.index].mean()) for one in _by_replicate(curve[curve["step"] >= average_from])]
+    return [sqrt(max(0.0, s**2 - d)) for s, d in zip(window_spread(curve, average_from), drawn, strict=True)]
 
 
 def _late_halves(curve: pd.DataFrame, column: str, average_from: int) -> list[tuple[float, float]]:

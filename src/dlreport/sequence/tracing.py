@@ -56,6 +56,8 @@ def reach(model: SequenceModel, x: Tensor, target: Tensor) -> dict[str, Any]:
     shrinks, vanishes        the share of sequences whose gradient is smaller at the first time step than at the last,
                              and the share of those where it is less than FADED times as large
 
+    A sequence whose gradient is 0 at the last time step has no growth, and is left out of all entries on growth.
+
     All is computed in float64, since a gradient may be smaller than float32 can represent.
     """
     model, x = deepcopy(model).double(), x.double()
@@ -67,6 +69,7 @@ def reach(model: SequenceModel, x: Tensor, target: Tensor) -> dict[str, Any]:
     mean_squares, T = norms.square().mean(1).sqrt().tolist(), len(states)
     memory = norms[-T:]
     growth = memory / memory[-1]
+    from_first = growth[0][~growth[0].isnan()]
     largest = memory.square().sort(1, descending=True).values[:, : -(-len(x) // round(1 / TOP))]
     result = {
         "gradient": mean_squares[:T],
@@ -74,8 +77,8 @@ def reach(model: SequenceModel, x: Tensor, target: Tensor) -> dict[str, Any]:
         **_spread("growth", growth),
         "top_share": (largest.sum(1) / memory.square().sum(1)).tolist(),
         "saturated_tanh": [(of_step[model.TANH].abs() > SATURATED).double().mean().item() for of_step in units],
-        "shrinks": (growth[0] < 1).double().mean().item(),
-        "vanishes": (growth[0] < FADED).double().mean().item(),
+        "shrinks": (from_first < 1).double().mean().item(),
+        "vanishes": (from_first < FADED).double().mean().item(),
     }
     if len(model.STATE) > 1:
         result["gradient_cell"] = mean_squares[-T:]
