@@ -68,7 +68,7 @@ def main() -> None:
     write_text(REPORT / "findings.md", markdown(context, "findings.md.j2"))
     for name, chart in drawn.items():
         write_text(REPORT / f"figures/{name}.svg", svg(chart))
-    generator = read_json(Path("models/explorer.json"))
+    generator = read_json(Path("report/generator.json"))
     shown = {at_epoch(epoch): picture for epoch, picture in grids.items()}
     write_text(
         REPORT / "index.html", page(text, lambda source: (REPORT / source).read_bytes(), drawn, generator, shown)

@@ -31,7 +31,7 @@ def main() -> None:
 
     generator = Generator(params.gan.latent_dim, torch.Generator())
     generator.load_state_dict(read_tensors(Path("models/gan/0/generator.safetensors")))
-    write_json(Path("models/explorer.json"), encode(fold(generator)))
+    write_json(Path("report/generator.json"), encode(fold(generator)))
 
 
 if __name__ == "__main__":
