@@ -174,7 +174,7 @@ def test_a_sequence_without_a_gradient_has_no_growth():
     model, (x, target) = model_class("VanillaRNN")(1, 8, 10, seeded(3)), palindromes.sample(200, 6, seeded(5))
     model.b_p.data[3] = 1e4
     found, others = reach(model, x, target), reach(model, x[target != 3], target[target != 3])
-    assert 0 < (target == 3).sum() and 0 < others["vanishes"] < others["shrinks"] < 1
+    assert (target == 3).any() and 0 < others["vanishes"] < others["shrinks"] < 1
     for name in ("growth_low", "growth_median", "growth_high", "shrinks", "vanishes"):
         assert found[name] == pytest.approx(others[name])
 
