@@ -49,7 +49,7 @@ def excess_spread(curve: pd.DataFrame, average_from: int, batch_size: int) -> li
     """
     steps = curve.groupby("replicate")["step"].diff().fillna(curve["step"] + 1)  # in each window; the last has fewer
     noise = curve["accuracy_mean"] * (1 - curve["accuracy_mean"]) / (batch_size * steps)
-    drawn = [float(noise[one.index].mean()) for one in _by_replicate(curve[curve["step"] >= average_from])]
+    drawn = curve.assign(noise=noise)[curve["step"] >= average_from].groupby("replicate")["noise"].mean()
     return [sqrt(max(0.0, s**2 - d)) for s, d in zip(window_spread(curve, average_from), drawn, strict=True)]
 
 
