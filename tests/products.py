@@ -2,6 +2,7 @@
 
 import ctypes
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,11 +21,17 @@ def at(address: int, dtype: torch.dtype, shape: tuple[int, ...], strides: tuple[
 
 @PRODUCT
 def amx(m: int, n: int, k: int, lda: int, ldb: int, ldc: int, add: bool, A: int, B: int, C: int) -> None:
-    """In bfloat16, as by Intel's AMX, which multiplies pairs: an odd k gives anything, here NaN."""
+    """In bfloat16, as by Intel's AMX, which multiplies pairs: an odd k gives anything, here NaN.
+
+    NumPy's einsum adds up, for the last bits of PyTorch's products depend on its threads on some processors.
+    """
     left = at(A, torch.bfloat16, (m, k), (lda, 1)).float()
-    right = at(B, torch.bfloat16, (k // 2, n, 2), (2 * ldb, 2, 1)).float().transpose(1, 2).reshape(-1, n)
+    right = at(B, torch.bfloat16, (k // 2, n, 2), (2 * ldb, 2, 1)).float().transpose(0, 1).reshape(n, -1)
     result = at(C, torch.float32, (m, n), (ldc, 1))
-    product = left @ right if k % 2 == 0 else torch.full((m, n), torch.nan)
+    if k % 2:
+        product = torch.full((m, n), torch.nan)
+    else:
+        product = torch.from_numpy(np.einsum("mk,nk->mn", left.numpy(), right.numpy()))
     result.copy_(result + product if add else product)
 
 
