@@ -141,9 +141,7 @@ def _gradients(params: Params, table: pd.DataFrame, longest: int) -> dict[str, A
         "top": TOP,
         "theory": mean_field(params.sequence.hidden_dim, INPUT),
         "gradient_rows": rows,
-        "growths_before": [
-            f"{significant(row['growth_median'])} times as large ({row['model']})" for row in before
-        ],
+        "growths_before": [f"{significant(row['growth_median'])} times as large ({row['model']})" for row in before],
         "cosines_before": _cosines(before),
         "cosines_halfway": _cosines(halfway),
         "held_gates": _held_gates(table, params.sequence.models),
