@@ -91,11 +91,12 @@ def test_pictures_suit_any_ground():
     drawn[10:30, 20:22] = 255  # and a digit
     png = BytesIO()
     Image.fromarray(drawn).save(png, "PNG")
-    shade, opacity = np.moveaxis(np.array(Image.open(BytesIO(on_any_ground(png.getvalue())))), 2, 0)
+    made = np.array(Image.open(BytesIO(on_any_ground(png.getvalue()))).convert("RGBA"))
+    shade, opacity = made[..., 0], made[..., 3]
     assert (shade[8:38, 5:55] == drawn[8:38, 5:55]).all()
     assert (opacity[8:38, 5:55] == 255).all()
     assert (shade[:8] == WORDS).all()
-    assert [opacity[row, 15] for row in (0, 3, 5, 6)] == [0, 255, 55, 0]
+    assert [opacity[row, 15] for row in (0, 3, 5, 6)] == [0, 255, 85, 0]
 
 
 def test_every_picture_says_what_it_shows(report):
