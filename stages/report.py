@@ -13,6 +13,7 @@ from dlreport.gan.samples import at_epoch
 from dlreport.io import read_csv, read_json, read_yaml, write_text
 from dlreport.report import charts
 from dlreport.report.context import build
+from dlreport.report.pictures import on_any_ground
 from dlreport.report.render import markdown, page
 from dlreport.sequence.claims import FILE as SEQUENCE_CLAIMS
 from dlreport.statistics.claims import Claims
@@ -55,7 +56,7 @@ def main() -> None:
         folder = Path("plots/sequence", kind)
         results[kind] = read_tables(folder, params.sequence.models, params.sequence.lengths)
     # One stage writes this whole directory anew, so no stale file can be in it.
-    grids = {int(path.stem): path.read_bytes() for path in sorted(Path("plots/gan/grids").glob("*.png"))}
+    grids = {int(path.stem): path for path in sorted(Path("plots/gan/grids").glob("*.png"))}
     results["grid_epochs"] = [*grids]
     context, drawn = build(params, results), charts.build(params, results)
     text = markdown(context)
@@ -69,10 +70,13 @@ def main() -> None:
     for name, chart in drawn.items():
         write_text(REPORT / f"figures/{name}.svg", svg(chart))
     generator = read_json(Path("report/generator.json"))
-    shown = {at_epoch(epoch): picture for epoch, picture in grids.items()}
-    write_text(
-        REPORT / "index.html", page(text, lambda source: (REPORT / source).read_bytes(), drawn, generator, shown)
-    )
+    shown = {at_epoch(epoch): picture(path) for epoch, path in grids.items()}
+    html = page(text, lambda source: picture(REPORT / source), drawn, generator, shown)
+    write_text(REPORT / "index.html", html)
+
+
+def picture(path: Path) -> bytes:
+    return on_any_ground(path.read_bytes())
 
 
 if __name__ == "__main__":

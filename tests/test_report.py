@@ -302,13 +302,15 @@ def test_less_than_all_is_never_told_as_100_percent(value, digits, told):
 
 
 @pytest.mark.parametrize("cosine", [0.0, 0.5])
-def test_growth_and_cosine_before_training_are_told_as_they_are(params, cosine):
+def test_growth_and_cosines_are_told_as_they_are(params, cosine):
     results = made_up.results()
     start = results["gradients"].assign(when="start", growth_median=[50.0, 1.0, 0.5, 1.0])
     start["cosine"] = np.where(start["model"] == "VanillaRNN", cosine, 0.4)
-    results["gradients"] = pd.concat([results["gradients"], start])
+    halfway = start.assign(when="halfway", cosine=np.where(start["model"] == "VanillaRNN", -1e-4, 0.2))
+    results["gradients"] = pd.concat([results["gradients"], start, halfway])
     gradients = section(made_up.report(params, results), "Why: the gradient through time")
-    assert f"have a cosine of {cosine:.3f} (VanillaRNN) and 0.400 (LSTM)." in gradients
+    assert f"have a cosine of {cosine:.3f} (VanillaRNN) and 0.400 (LSTM) before training" in gradients
+    assert "and of 0.000 (VanillaRNN) and 0.200 (LSTM) halfway through it." in gradients
     assert "becomes 50 times as large (VanillaRNN) and 0.5 times as large (LSTM)." in gradients
 
 

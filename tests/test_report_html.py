@@ -5,16 +5,19 @@ import json
 import re
 from collections import Counter
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import made_up
 from dlreport.gan.explorer import encode, fold
 from dlreport.gan.networks import Generator
 from dlreport.report.context import FIGURES
+from dlreport.report.pictures import WORDS, on_any_ground
 from dlreport.report.render import EXPLORER, page
 from helpers import seeded
 
@@ -77,6 +80,23 @@ def test_the_contents_lead_to_every_heading(report):
     assert sorted(links[1 : len(anchors) + 1]) == sorted(f"#{anchor}" for anchor in anchors)
     targets = {value for _, attributes in elements.found for name, value in attributes.items() if name == "id"}
     assert {link[1:] for link in links} <= targets  # no link of the text leads nowhere
+
+
+def test_pictures_suit_any_ground():
+    """White around the digits becomes transparent and black words grey; the digits stay."""
+    drawn = np.full((40, 60), 255, np.uint8)
+    drawn[2:5, 10:30] = 0  # words
+    drawn[5, 10:30] = 200  # and their soft edge
+    drawn[8:38, 5:55] = 0  # the digits' area,
+    drawn[10:30, 20:22] = 255  # and a digit
+    png = BytesIO()
+    Image.fromarray(drawn).save(png, "PNG")
+    made = np.array(Image.open(BytesIO(on_any_ground(png.getvalue()))).convert("RGBA"))
+    shade, opacity = made[..., 0], made[..., 3]
+    assert (shade[8:38, 5:55] == drawn[8:38, 5:55]).all()
+    assert (opacity[8:38, 5:55] == 255).all()
+    assert (shade[:8] == WORDS).all()
+    assert [opacity[row, 15] for row in (0, 3, 5, 6)] == [0, 255, 85, 0]
 
 
 def test_every_picture_says_what_it_shows(report):

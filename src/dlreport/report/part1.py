@@ -131,8 +131,8 @@ def _logged(length: int, published: dict[str, Any], steps: dict[Key, pd.DataFram
 
 def _gradients(params: Params, table: pd.DataFrame, longest: int) -> dict[str, Any]:
     rows = _gradient_rows(table)
-    start = [row for row in rows if (row["length"], row["when"]) == (longest, "start")]
-    before = {row["model"]: row for row in start if row["cosine"] is not None}
+    told = [row for row in rows if row["length"] == longest and row["cosine"] is not None]
+    before, halfway = ([row for row in told if row["when"] == when] for when in ("start", "halfway"))
     return {
         "faded": FADED,
         "exploded": EXPLODED,
@@ -141,10 +141,9 @@ def _gradients(params: Params, table: pd.DataFrame, longest: int) -> dict[str, A
         "top": TOP,
         "theory": mean_field(params.sequence.hidden_dim, INPUT),
         "gradient_rows": rows,
-        "growths_before": [
-            f"{significant(row['growth_median'])} times as large ({model})" for model, row in before.items()
-        ],
-        "cosines_before": [f"{row['cosine']:.3f} ({model})" for model, row in before.items()],
+        "growths_before": [f"{significant(row['growth_median'])} times as large ({row['model']})" for row in before],
+        "cosines_before": _cosines(before),
+        "cosines_halfway": _cosines(halfway),
         "held_gates": _held_gates(table, params.sequence.models),
     }
 
@@ -161,6 +160,10 @@ def _gradient_rows(table: pd.DataFrame) -> list[Row]:
     first = medians.apply(lambda group: group[group["t"] == group["t"].min()].median())
     means = groups[["saturated_tanh", "saturated_gates", "shrinks", "vanishes"]].mean()
     return records(first.drop(columns="t").join(means).reset_index())
+
+
+def _cosines(rows: list[Row]) -> list[str]:
+    return [f"{round(row['cosine'], 3) + 0:.3f} ({row['model']})" for row in rows]  # + 0 makes 0 of -0
 
 
 def _held_gates(table: pd.DataFrame, models: list[str]) -> dict[str, list[Row]]:

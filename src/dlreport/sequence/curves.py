@@ -11,7 +11,7 @@ from statistics import median, median_high
 import numpy as np
 import pandas as pd
 
-POINTS = 60  # the most points that a thinned curve has for a replicate
+POINTS = 40  # the most points that a thinned curve has for a replicate
 
 
 def thinned(curve: pd.DataFrame, points: int = POINTS) -> pd.DataFrame:
