@@ -41,13 +41,14 @@ release = RELEASE(lambda: None)
 def replace(monkeypatch: pytest.MonkeyPatch, **functions: object) -> None:
     """These products ("fp32", "bf16") for the engines' own, the others as they are.
 
-    They live as long as the replacement, for C has only their addresses, and a freed one may crash the process.
+    The replacement keeps them, for C has only their addresses, and a freed one may crash the process.
     """
     own = native.products("fp32").fp32
-    addresses = {name: ctypes.cast(function, ctypes.c_void_p).value for name, function in functions.items()}
-    both = {"fp32": own, "bf16": None, "release": ctypes.cast(release, ctypes.c_void_p).value} | addresses
 
-    def products(precision: str, alive: object = functions) -> native.Products:
+    def products(precision: str) -> native.Products:
+        given = {"release": release, **functions}
+        addresses = {name: ctypes.cast(function, ctypes.c_void_p).value for name, function in given.items()}
+        both = {"fp32": own, "bf16": None, "release": None} | addresses
         return native.Products(*both.values()) if precision == "bf16" else native.Products(both["fp32"])
 
     monkeypatch.setattr(native, "products", products)
